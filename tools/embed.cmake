@@ -1,0 +1,30 @@
+# Writes a C++ file that holds the text of other files.
+#   cmake -DROOT=dir -DFILES="a;b" -DFUNCTION=embedded_files -DOUTPUT=x.cpp -P embed.cmake
+# Raw strings are cut into pieces, since compilers limit the length of one.
+set(entries "")
+list(SORT FILES)
+foreach(file IN LISTS FILES)
+  file(READ "${ROOT}/${file}" text)
+  string(LENGTH "${text}" length)
+  set(literal "")
+  set(at 0)
+  while(at LESS length)
+    string(SUBSTRING "${text}" ${at} 8000 piece)
+    string(APPEND literal "\n    R\"fms~(${piece})fms~\"")
+    math(EXPR at "${at} + 8000")
+  endwhile()
+  string(APPEND entries "  {\"${file}\",${literal}},\n")
+endforeach()
+file(WRITE "${OUTPUT}" "// Made by tools/embed.cmake.
+#include \"templates/embedded.h\"
+
+namespace fms {
+namespace {
+constexpr EmbeddedFile kFiles[] = {
+${entries}};
+}  // namespace
+
+std::span<const EmbeddedFile> ${FUNCTION}() { return kFiles; }
+
+}  // namespace fms
+")
