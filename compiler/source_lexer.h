@@ -58,6 +58,7 @@ class SourceLexer {
   std::string_view text_;
   std::size_t at_ = 0;
   int line_ = 1, column_ = 1;
+  int comment_line_ = 1, comment_column_ = 1;  // where the latest block comment begins
   bool line_start_ = true;  // nothing but blanks and comments before this on the line
 };
 

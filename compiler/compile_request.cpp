@@ -1,0 +1,88 @@
+#include "compiler/compile_request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace fms {
+namespace {
+
+// Raised when the meaning of a field changes, or that of a stored record made from equal fields.
+constexpr std::string_view kKeySchema = "fms-key-1";
+
+constexpr std::size_t kLongestSummary = 100;
+
+// Labels with the parts of a request that decide the bytes, in a fixed order.
+std::vector<std::pair<std::string, std::string_view>> key_fields(const CompileRequest& request,
+                                                                 const std::string& target) {
+  std::vector<std::pair<std::string, std::string_view>> fields;
+  fields.emplace_back("schema", kKeySchema);
+  fields.emplace_back("compiler", request.compiler);
+  fields.emplace_back("target", target);
+  fields.emplace_back("format", to_string(request.format));
+  fields.emplace_back("entry", request.entry);
+  fields.emplace_back("source", request.source);
+  for (std::size_t i = 0; i < request.options.size(); ++i) {
+    fields.emplace_back(fmt::format("option[{}]", i), request.options[i]);
+  }
+  for (const SourceFile& header : request.headers) {
+    fields.emplace_back(fmt::format("header[{}]", header.name), header.text);
+  }
+  fields.emplace_back("allow_spills", request.allow_spills ? "true" : "false");
+  fields.emplace_back("allow_serialized_wgmma", request.allow_serialized_wgmma ? "true" : "false");
+  return fields;
+}
+
+std::string summary_of(std::string_view value) {
+  const bool short_line = value.size() <= kLongestSummary &&
+                          std::ranges::none_of(value, [](char c) { return c >= 0 && c < ' '; });
+  if (short_line) return std::string(value);
+  return fmt::format("sha256 {}, {} bytes", sha256(value).hex(), value.size());
+}
+
+}  // namespace
+
+CompileRequest make_request(const Specialization& specialization, const Target& target,
+                            std::string compiler_fingerprint, const CompileOptions& options) {
+  const KernelTemplate& kernel_template = specialization.kernel_template();
+  CompileRequest request{
+      .compiler = std::move(compiler_fingerprint),
+      .target = target,
+      .format = options.format,
+      .entry = kernel_template.name(),
+      .source = render(specialization),
+      .headers = {kernel_template.headers().begin(), kernel_template.headers().end()},
+      .allow_spills = kernel_template.allows_spills(),
+      .allow_serialized_wgmma = kernel_template.allows_serialized_wgmma(),
+  };
+  request.options.emplace_back("--std=c++20");
+  if (target.kind == Target::Kind::kCuda) {
+    // Object code is asked of sm_90a, PTX of the virtual compute_90a.
+    const bool is_ptx = options.format == ObjectFormat::kPtx && target.arch.starts_with("sm_");
+    request.options.push_back("--gpu-architecture=" +
+                              (is_ptx ? "compute_" + target.arch.substr(3) : target.arch));
+    // Functions without __device__ are device functions, as constexpr ones of a template are.
+    request.options.emplace_back("-default-device");
+  }
+  if (options.lineinfo) request.options.emplace_back("-lineinfo");
+  return request;
+}
+
+Digest cache_key(const CompileRequest& request) {
+  FieldHasher hasher;
+  const std::string target = request.target.to_string();
+  for (const auto& [label, value] : key_fields(request, target)) hasher.add(label, value);
+  return hasher.finish();
+}
+
+std::vector<KeyField> explain_key(const CompileRequest& request) {
+  std::vector<KeyField> explained;
+  const std::string target = request.target.to_string();
+  for (const auto& [label, value] : key_fields(request, target)) {
+    explained.push_back({.label = label, .summary = summary_of(value)});
+  }
+  return explained;
+}
+
+}  // namespace fms
