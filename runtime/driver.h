@@ -71,6 +71,8 @@ struct DriverFunctions {
   CUresult (*event_elapsed_time)(float*, CUevent, CUevent) = nullptr;
   // cuFuncGetParamInfo: since CUDA 12.4; null in an older driver.
   CUresult (*func_get_param_info)(CUfunction, std::size_t, std::size_t*, std::size_t*) = nullptr;
+  // cuFuncLoad: the same.
+  CUresult (*func_load)(CUfunction) = nullptr;
 };
 
 // The CUDA driver, opened at run time: nothing links it.

@@ -1,0 +1,161 @@
+#include "runtime/ops/attention_plan.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <limits>
+#include <span>
+
+namespace fms::attention {
+namespace {
+
+struct TileChoice {
+  int max_head_dim;
+  Tile tile;
+};
+
+// The first row that covers the head dim and of which tile.blocks blocks fit is taken. Measured on
+// an H200 at 4096 keys, bf16 (TFLOP/s, of about 60 that fp32 multiply-adds can do): head dim 64
+// 36.6; 96 35.0; 128 35.1; 192 32.9; 256 29.3. Tiles of 128 rows reach 38.8 and 37.1 at 64 and 128,
+// but stand at the limit of registers, and fill the device with half as many queries.
+constexpr TileChoice kTiles[] = {
+    {64, {.block_m = 64, .block_n = 64, .threads = 128, .lanes = 16, .blocks = 2}},
+    {64, {.block_m = 64, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {96, {.block_m = 64, .block_n = 64, .threads = 128, .lanes = 16, .blocks = 2}},
+    {96, {.block_m = 64, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {128, {.block_m = 64, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {128, {.block_m = 32, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {192, {.block_m = 64, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 2}},
+    {192, {.block_m = 32, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {256, {.block_m = 64, .block_n = 64, .threads = 256, .lanes = 32, .blocks = 1}},
+    {256, {.block_m = 32, .block_n = 32, .threads = 128, .lanes = 16, .blocks = 1}},
+    {256, {.block_m = 32, .block_n = 16, .threads = 128, .lanes = 16, .blocks = 1}},
+    {256, {.block_m = 16, .block_n = 16, .threads = 64, .lanes = 16, .blocks = 1}},
+};
+
+// For few queries, as when a model decodes: rows of a larger tile would be empty.
+constexpr int kFewQueries = 16;
+constexpr TileChoice kFewQueriesTiles[] = {
+    {128, {.block_m = 16, .block_n = 64, .threads = 128, .lanes = 32, .blocks = 2}},
+    {128, {.block_m = 16, .block_n = 32, .threads = 128, .lanes = 32, .blocks = 1}},
+    {256, {.block_m = 16, .block_n = 32, .threads = 128, .lanes = 32, .blocks = 1}},
+    {256, {.block_m = 16, .block_n = 16, .threads = 64, .lanes = 16, .blocks = 1}},
+};
+
+// Shared memory that a block may have, with opt-in, by compute capability (CUDA C++ Programming
+// Guide, technical specifications): what the driver says of such a device.
+Result<int> max_smem_of(const Target& target) {
+  if (target.kind != Target::Kind::kCuda) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("can't plan attention for {}: only CUDA targets have a kernel for it",
+                            target.to_string()));
+  }
+  switch (target.compute_capability()) {
+    case 75:
+      return 64 << 10;
+    case 80:
+    case 87:
+      return 163 << 10;
+    case 86:
+    case 89:
+    case 120:
+    case 121:
+      return 99 << 10;
+    default:  // 9.0, 10.x and 11.0
+      return 227 << 10;
+  }
+}
+
+int floats_of_odd_units(int floats) {
+  const int units = (floats + 3) / 4;
+  return 4 * (units % 2 == 0 ? units + 1 : units);
+}
+
+// Parsed once; a failure would be a mistake in the template, which tests rule out.
+const Result<std::shared_ptr<const KernelTemplate>>& forward_template() {
+  static const Result<std::shared_ptr<const KernelTemplate>> kTemplate =
+      KernelTemplate::embedded("attention_forward_simt");
+  return kTemplate;
+}
+
+}  // namespace
+
+std::int64_t smem_bytes(const Tile& tile, int head_dim) {
+  const int width =
+      head_dim % (4 * tile.lanes) == 0 ? 4 : (head_dim % (2 * tile.lanes) == 0 ? 2 : 1);
+  const int run = width * tile.lanes;
+  const int value_stride = ((head_dim + run - 1) / run * run + 3) / 4 * 4;
+  const int dim_stride = floats_of_odd_units(head_dim);
+  return std::int64_t{4} *
+         (tile.block_m * dim_stride + tile.block_n * dim_stride + tile.block_n * value_stride +
+          tile.block_m * floats_of_odd_units(tile.block_n));
+}
+
+Tile choose_tile(const Problem& problem, int max_smem_per_block_bytes) {
+  const std::span<const TileChoice> choices =
+      problem.seq_q <= kFewQueries ? std::span<const TileChoice>(kFewQueriesTiles) : kTiles;
+  for (const TileChoice& choice : choices) {
+    if (problem.head_dim <= choice.max_head_dim &&
+        choice.tile.blocks * smem_bytes(choice.tile, problem.head_dim) <=
+            max_smem_per_block_bytes) {
+      return choice.tile;
+    }
+  }
+  return choices.back().tile;
+}
+
+Result<Plan> plan_with(const Problem& problem, int max_smem_per_block_bytes, bool vector_loads) {
+  FMS_TRY_VOID(check(problem));
+  const Tile tile = choose_tile(problem, max_smem_per_block_bytes);
+  const std::int64_t smem = smem_bytes(tile, problem.head_dim);
+  if (smem > max_smem_per_block_bytes) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("can't plan attention with head_dim {}: its smallest tile takes {} "
+                            "bytes of shared memory and a block may have {}",
+                            problem.head_dim, smem, max_smem_per_block_bytes));
+  }
+  const std::int64_t blocks = std::int64_t{problem.batch} * problem.heads *
+                              ((problem.seq_q + tile.block_m - 1) / tile.block_m);
+  if (blocks > std::numeric_limits<std::int32_t>::max()) {
+    return fail(
+        ErrorCode::kUnsupported,
+        fmt::format("can't launch attention in {} blocks, more than the {} of a grid; split "
+                    "the batch",
+                    blocks, std::numeric_limits<std::int32_t>::max()));
+  }
+
+  const auto& kernel_template = forward_template();
+  if (!kernel_template) return std::unexpected(kernel_template.error());
+  using Named = Specialization::NamedValue;
+  const auto values = std::to_array<Named>({
+      {"T", Value::dtype(problem.dtype)},
+      {"kHeadDim", Value::integer(problem.head_dim)},
+      {"kMask", Value::choice(static_cast<int>(problem.mask))},
+      {"kReturnLse", Value::boolean(problem.return_lse)},
+      {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
+      {"kSeqQ", Value::integer(problem.seq_q)},
+      {"kSeqK", Value::integer(problem.seq_k)},
+      {"kBlockM", Value::integer(tile.block_m)},
+      {"kBlockN", Value::integer(tile.block_n)},
+      {"kThreads", Value::integer(tile.threads)},
+      {"kLanes", Value::integer(tile.lanes)},
+      {"kBlocks", Value::integer(tile.blocks)},
+      {"kVectorLoads", Value::boolean(vector_loads && problem.head_dim % 4 == 0)},
+  });
+  FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
+  return Plan{.specialization = std::move(specialization),
+              .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
+                         .block = {.x = static_cast<std::uint32_t>(tile.threads)},
+                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}};
+}
+
+Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {
+  return plan_with(problem, device.max_smem_per_block_bytes, true);
+}
+
+Result<Plan> plan(const Problem& problem, const Target& target) {
+  FMS_TRY(const int smem, max_smem_of(target));
+  return plan_with(problem, smem, true);
+}
+
+}  // namespace fms::attention
