@@ -3,9 +3,10 @@
 
 // How a template declares what it is specialised by: once, in its own file, as C++.
 //
-// FlashMoE-Science reads these declarations as text (compiler/README.md has the grammar), defines each constant
-// itself ahead of the template, and defines FMS_SPECIALIZED, so that the macros then expand to nothing.
-// Anywhere else (clangd, nvcc, a review) they declare the defaults, and the template is plain CUDA C++.
+// FlashMoE-Science reads these declarations as text (compiler/README.md has the grammar), defines
+// each constant itself ahead of the template, and defines FMS_SPECIALIZED, so that the macros then
+// expand to nothing. Anywhere else (clangd, nvcc, a review) they declare the defaults, and the
+// template is plain CUDA C++.
 //
 //   FMS_KERNEL(saxpy, "y = a * x + y");                          the extern "C" entry
 //   FMS_INT(kBlock, 256, "threads of a block", range(32, 1024), divisible(32));
@@ -54,7 +55,8 @@ using uint64 = unsigned long long;
 #define FMS_ENUM(Type, name, value, doc, list) \
   enum class Type { FMS_STRIP_##list };        \
   constexpr Type name = Type::value
-#define FMS_SIZE(name, doc, ...) __device__ constexpr fms::Size<fms::kDynamic> name{}
+#define FMS_SIZE(name, doc, ...) \
+  __device__ constexpr fms::Size<fms::kDynamic> name {}
 #define FMS_ALLOW(...)
 #endif
 

@@ -10,8 +10,8 @@ constexpr long long kDynamic = -1;
 //
 //   extern "C" __global__ void saxpy(int n_argument, ...) { const int n = kN(n_argument); ... }
 //
-// An object of it is declared `__device__ constexpr fms::Size<4096> kN{};`: device code may read
-// host constants of scalar type, but calls members of device objects only.
+// Declared by FMS_SIZE in a template. `__device__ constexpr` there: nvcc, unlike NVRTC, calls
+// members of objects that live on the device only.
 template <long long kValue>
 struct Size {
   static constexpr bool kIsExact = kValue != kDynamic;
