@@ -55,8 +55,10 @@ struct StoreOptions {
                            << 30;  // object code, over which gc() evicts; 0: no limit
   std::chrono::milliseconds busy_timeout{5000};
   std::chrono::seconds failure_lifetime{7 * 24 * 3600};  // a stored failure expires
-  std::function<void(std::string_view)> warn;            // where trouble is told; may be empty
-  std::function<std::int64_t()> now;  // seconds since 1970; empty: the clock. For tests
+  // False: a rollback journal, as on network file systems, where WAL doesn't work.
+  bool allow_wal = true;
+  std::function<void(std::string_view)> warn;  // where trouble is told; may be empty
+  std::function<std::int64_t()> now;           // seconds since 1970; empty: the clock. For tests
 };
 
 struct VerifyReport {

@@ -1,0 +1,128 @@
+#include "cache/schema.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+
+namespace fms::cache {
+namespace {
+
+// Object code stands apart from what describes it, so that listing and collecting read no code. The
+// columns of `kernel` that its checksum doesn't cover stand last. STRICT: a value of another type
+// is refused at the door.
+constexpr char kTables[] = R"sql(
+CREATE TABLE kernel(
+  id INTEGER PRIMARY KEY,
+  key BLOB NOT NULL UNIQUE,
+  template TEXT NOT NULL,
+  specialization TEXT NOT NULL,
+  target TEXT NOT NULL,
+  format TEXT NOT NULL,
+  entry TEXT NOT NULL,
+  compiler TEXT NOT NULL,
+  resources TEXT NOT NULL,
+  compile_ms REAL NOT NULL,
+  error_code TEXT NOT NULL,
+  error_message TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  last_used INTEGER NOT NULL,
+  hits INTEGER NOT NULL
+) STRICT;
+CREATE INDEX kernel_by_compiler ON kernel(compiler, last_used) WHERE error_code = '';
+CREATE TABLE content(
+  id INTEGER PRIMARY KEY,
+  key_fields TEXT NOT NULL,
+  log TEXT NOT NULL,
+  code BLOB NOT NULL
+) STRICT;
+CREATE TABLE counter(
+  name TEXT NOT NULL PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE note(
+  name TEXT NOT NULL PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr char kSchemaText[] =
+    "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, ''), "
+    "char(10)) FROM (SELECT * FROM sqlite_schema ORDER BY type, name)";
+
+SqlResult<Database> fill(const std::filesystem::path& file) {
+  FMS_TRY(Database database, Database::open(file, Access::kReadWrite, std::chrono::seconds(5)));
+  // Page size and auto_vacuum can be chosen only while the file is empty. With pages of 8 KiB a
+  // cubin of 100 KB is 13 reads; larger pages make each noted use write more.
+  FMS_TRY_VOID(
+      database.execute("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL;"
+                       "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF;"
+                       "BEGIN EXCLUSIVE"));
+  FMS_TRY_VOID(database.execute(kTables));
+  const std::string ids = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; COMMIT",
+                                      kApplicationId, kSchemaVersion);
+  FMS_TRY_VOID(database.execute(ids.c_str()));
+  return database;
+}
+
+// What kTables makes, in the words of the SQLite that is linked here.
+SqlResult<std::string> expected_schema() {
+  FMS_TRY(Database memory, Database::open_memory());
+  FMS_TRY_VOID(memory.execute(kTables));
+  return memory.text(kSchemaText);
+}
+
+}  // namespace
+
+SqlResult<Identity> identify(Database& database) {
+  const auto damaged = [](const SqlError& error) { return error.kind == SqlFailure::kDamaged; };
+  const auto id = database.integer("PRAGMA application_id");
+  const auto version = id ? database.integer("PRAGMA user_version") : id;
+  const auto tables = version ? database.integer("SELECT count(*) FROM sqlite_schema") : version;
+  if (!tables) {
+    if (damaged(tables.error())) return Identity::kDamaged;
+    return std::unexpected(tables.error());
+  }
+  if (*id != kApplicationId)
+    return *id == 0 && *tables == 0 ? Identity::kDamaged : Identity::kForeign;
+  if (*version > kSchemaVersion) return Identity::kNewer;
+  if (*version != kSchemaVersion) return Identity::kDamaged;
+  // Each table and column is named once, so that a file without one of them is found out here.
+  const auto sound = database.execute(
+      "SELECT k.id, key, template, specialization, target, format, entry, compiler, resources,"
+      " compile_ms, error_code, error_message, created, expires, bytes, checksum, last_used, hits,"
+      " key_fields, log, code, counter.value, note.value"
+      " FROM kernel k, content, counter, note LIMIT 0");
+  if (!sound) {
+    if (damaged(sound.error())) return Identity::kDamaged;
+    return std::unexpected(sound.error());
+  }
+  return Identity::kOurs;
+}
+
+SqlResult<bool> has_exact_schema(Database& database) {
+  FMS_TRY(const std::string expected, expected_schema());
+  FMS_TRY(const std::string actual, database.text(kSchemaText));
+  return actual == expected;
+}
+
+Result<Database> make_database(const std::filesystem::path& file) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (fd < 0)
+    return fail(ErrorCode::kIo,
+                fmt::format("can't make {}: {}; make its folder writable, or choose another",
+                            file.string(), std::strerror(errno)));
+  ::close(fd);
+  auto database = fill(file);
+  if (!database)
+    return std::unexpected(to_error(fmt::format("can't make {}", file.string()), database.error()));
+  return *std::move(database);
+}
+
+}  // namespace fms::cache
