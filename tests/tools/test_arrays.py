@@ -1,0 +1,122 @@
+"""Arrays: what the program reads of NumPy's files, and computes of them where a device is."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+DTYPES = ["float32", "float16", "float64", "int8", "uint8", "int16", "int32", "uint32", "int64",
+          "uint64", "bool"]
+TRANSPOSE = ["run", "transpose", "-p", "T=float32", "--block", "32,8"]
+
+
+def attention(fms, folder, *more):
+    return fms("attention", "--q", folder / "q.npy", "--k", folder / "k.npy", "--v",
+               folder / "v.npy", "--out", folder / "o.npy", *more)
+
+
+def save(folder, q, k, v):
+    for name, array in (("q", q), ("k", k), ("v", v)):
+        np.save(folder / f"{name}.npy", array)
+
+
+def refused(done):
+    """The message of an array that was read and refused before any device was asked for."""
+    assert done.returncode in (1, 2), (done.returncode, done.stderr)
+    return done.stderr
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture])
+@given(dtype=st.sampled_from(DTYPES), shape=st.lists(st.integers(0, 4), max_size=5))
+def test_whatever_numpy_saves_is_read_with_its_shape(fms, tmp_path, dtype, shape):
+    # Shapes other than four-dimensional are named in the error: proof that the file was read.
+    if len(shape) == 4:
+        shape = shape[:3]
+    array = np.zeros(shape, dtype=dtype)
+    save(tmp_path, array, array, array)
+    message = refused(attention(fms, tmp_path))
+    expected = "x".join(map(str, shape)) if shape else "scalar"
+    assert f"the shape {expected};" in message
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[
+    HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_damaged_file_is_refused_and_never_crashes(fms, tmp_path, data):
+    save(tmp_path, *[np.ones((1, 2, 3, 4, 5), np.float32)] * 3)
+    content = bytearray((tmp_path / "q.npy").read_bytes())
+    for _ in range(data.draw(st.integers(1, 5))):
+        content[data.draw(st.integers(0, 127))] = data.draw(st.integers(0, 255))
+    (tmp_path / "q.npy").write_bytes(content)
+    refused(attention(fms, tmp_path))
+
+
+def test_fortran_order_is_refused_with_advice(fms, tmp_path):
+    save(tmp_path, *[np.asfortranarray(np.ones((2, 3, 4, 5), np.float32))] * 3)
+    assert "ascontiguousarray" in refused(attention(fms, tmp_path))
+
+
+def test_uint16_needs_a_dtype(fms, tmp_path):
+    save(tmp_path, *[np.zeros((1, 1, 2, 8), np.uint16)] * 3)
+    assert "--dtype bf16" in refused(attention(fms, tmp_path))
+
+
+@pytest.mark.parametrize("q, k, v, words", [
+    ((1, 2, 4, 8), (1, 2, 4, 8), (1, 2, 5, 8), "equal"),
+    ((1, 2, 4, 8), (2, 2, 4, 8), (2, 2, 4, 8), "batch"),
+    ((1, 2, 4, 8), (1, 2, 4, 16), (1, 2, 4, 16), "head_dim"),
+    ((1, 3, 4, 8), (1, 2, 4, 8), (1, 2, 4, 8), "heads"),
+    ((1, 1, 4, 512), (1, 1, 4, 512), (1, 1, 4, 512), "256"),
+])
+def test_shapes_that_do_not_fit_are_named(fms, tmp_path, q, k, v, words):
+    save(tmp_path, *(np.zeros(shape, np.float32) for shape in (q, k, v)))
+    assert words in refused(attention(fms, tmp_path))
+
+
+def test_types_that_do_not_fit_are_named(fms, tmp_path):
+    shape = (1, 1, 4, 8)
+    save(tmp_path, np.zeros(shape, np.float32), np.zeros(shape, np.float16),
+         np.zeros(shape, np.float32))
+    assert "float16" in refused(attention(fms, tmp_path))
+    save(tmp_path, *[np.zeros(shape, np.int32)] * 3)
+    assert "int32" in refused(attention(fms, tmp_path))
+
+
+def test_both_causal_masks_at_once_are_bad_usage(fms, tmp_path):
+    save(tmp_path, *[np.zeros((1, 1, 4, 8), np.float32)] * 3)
+    assert attention(fms, tmp_path, "--causal", "--causal-top-left").returncode == 2
+
+
+def test_run_transposes_on_the_device(fms, tmp_path, has_device):
+    if not has_device:
+        pytest.skip("no CUDA device")
+    array = np.random.default_rng(1).random((70, 50), np.float32)
+    np.save(tmp_path / "a.npy", array)
+    done = fms.ok(*TRANSPOSE, "--grid", "2,3", "--arg", f"in:{tmp_path}/a.npy", "--arg",
+                  f"out:f32:50x70:{tmp_path}/b.npy", "--arg", "i32:70", "--arg", "i32:50",
+                  "--repeat", "5", "--json")
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), array.T)
+    assert done.json["median_ms"] > 0
+
+
+def test_a_wrong_argument_count_is_refused_before_the_launch(fms, tmp_path, has_device):
+    if not has_device:
+        pytest.skip("no CUDA device")
+    done = fms(*TRANSPOSE, "--grid", "1", "--arg", "i32:70")
+    assert done.returncode == 2 and "argument" in done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("mask", [[], ["--causal"], ["--causal-top-left"]])
+def test_attention_is_within_its_bound(fms, tmp_path, has_device, dtype, mask):
+    if not has_device:
+        pytest.skip("no CUDA device")
+    random = np.random.default_rng(2)
+    save(tmp_path, random.standard_normal((2, 4, 65, 64)).astype(dtype),
+         *(random.standard_normal((2, 2, 130, 64)).astype(dtype) for _ in range(2)))
+    done = attention(fms, tmp_path, "--check", "--json", "--lse", tmp_path / "lse.npy", *mask)
+    assert done.returncode == 0, done.stderr
+    assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
+    assert np.load(tmp_path / "o.npy").dtype == dtype
+    assert np.load(tmp_path / "lse.npy").shape == (2, 4, 65)

@@ -1,0 +1,101 @@
+#include "tools/fms/attention_run.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "runtime/device_buffer.h"
+#include "tools/fms/gpu_timing.h"
+
+namespace fms::program {
+namespace {
+
+// About a second of one core, in multiplications and additions of doubles.
+constexpr std::int64_t kReferenceOperations = std::int64_t{2} << 30;
+constexpr std::int64_t kFewestRows = 64;
+
+Result<DeviceBuffer> to_device(const std::shared_ptr<Device>& device,
+                               std::span<const std::byte> bytes, StreamView stream) {
+  FMS_TRY(DeviceBuffer buffer, DeviceBuffer::allocate(device, bytes.size()));
+  FMS_TRY_VOID(buffer.upload(bytes, stream));
+  return buffer;
+}
+
+std::int64_t rows_to_check(const attention::Problem& problem) {
+  const std::int64_t per_row =
+      std::max<std::int64_t>(1, std::int64_t{2} * problem.seq_k * problem.head_dim);
+  return std::max(kFewestRows, kReferenceOperations / per_row);
+}
+
+}  // namespace
+
+Result<AttentionOutputs> run_attention(Jit& jit, const std::shared_ptr<Device>& device,
+                                       const attention::Problem& problem,
+                                       const AttentionInputs& inputs, int repeat) {
+  FMS_TRY(const Stream stream, Stream::create(device));
+  FMS_TRY(const DeviceBuffer q, to_device(device, inputs.q, stream));
+  FMS_TRY(const DeviceBuffer k, to_device(device, inputs.k, stream));
+  FMS_TRY(const DeviceBuffer v, to_device(device, inputs.v, stream));
+  FMS_TRY(DeviceBuffer o, DeviceBuffer::allocate(device, inputs.q.size()));
+  // What a kernel leaves out shows as NaN in the check.
+  FMS_TRY_VOID(o.fill(0xff, stream));
+  AttentionOutputs outputs;
+  outputs.o.resize(inputs.q.size());
+  if (problem.return_lse) {
+    outputs.lse.resize(static_cast<std::size_t>(problem.batch) * problem.heads * problem.seq_q,
+                       std::numeric_limits<float>::quiet_NaN());
+  }
+  const auto lse_bytes = std::as_writable_bytes(std::span(outputs.lse));
+  FMS_TRY(const DeviceBuffer lse, to_device(device, lse_bytes, stream));
+  const auto kv_strides =
+      attention::bhsd_strides(problem.kv_heads, problem.seq_k, problem.head_dim);
+  const auto q_strides = attention::bhsd_strides(problem.heads, problem.seq_q, problem.head_dim);
+  const attention::Arguments arguments{
+      .q = q.data(),
+      .k = k.data(),
+      .v = v.data(),
+      .o = o.data(),
+      .lse = problem.return_lse ? static_cast<float*>(lse.data()) : nullptr,
+      .q_strides = q_strides,
+      .k_strides = kv_strides,
+      .v_strides = kv_strides,
+      .o_strides = q_strides,
+      .scale = inputs.scale};
+  const auto compute = [&] { return attention::forward(jit, device, stream, problem, arguments); };
+  FMS_TRY_VOID(compute());
+  FMS_TRY_VOID(stream.synchronize());
+  FMS_TRY_VOID(o.download(outputs.o, stream));
+  FMS_TRY_VOID(lse.download(lse_bytes, stream));
+  if (repeat > 0) {
+    FMS_TRY(outputs.median_ms, median_gpu_ms(device, stream, repeat, compute));
+  }
+  return outputs;
+}
+
+Result<AttentionCheck> check_attention(const attention::Problem& problem,
+                                       const AttentionInputs& inputs,
+                                       const AttentionOutputs& outputs) {
+  const auto kv_strides =
+      attention::bhsd_strides(problem.kv_heads, problem.seq_k, problem.head_dim);
+  const auto q_strides = attention::bhsd_strides(problem.heads, problem.seq_q, problem.head_dim);
+  const attention::HostInputs host{.q = inputs.q.data(),
+                                   .k = inputs.k.data(),
+                                   .v = inputs.v.data(),
+                                   .q_strides = q_strides,
+                                   .k_strides = kv_strides,
+                                   .v_strides = kv_strides,
+                                   .scale = inputs.scale};
+  FMS_TRY(
+      const attention::Reference expected,
+      attention::reference(problem, host, attention::sample_rows(problem, rows_to_check(problem))));
+  AttentionCheck check{
+      .output = attention::compare(problem, expected, outputs.o.data(), q_strides),
+      .rows = expected.rows.size(),
+      .all_rows = static_cast<std::size_t>(problem.batch) * problem.heads * problem.seq_q};
+  if (problem.return_lse) {
+    check.lse = attention::compare_lse(problem, expected, outputs.lse.data());
+  }
+  return check;
+}
+
+}  // namespace fms::program

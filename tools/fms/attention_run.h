@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "compiler/result.h"
+#include "runtime/jit.h"
+#include "runtime/ops/attention.h"
+#include "runtime/ops/attention_reference.h"
+
+namespace fms::program {
+
+// Arrays in host memory, packed (batch, heads, seq, head_dim), of the problem's dtype.
+struct AttentionInputs {
+  std::span<const std::byte> q, k, v;
+  float scale = 0;  // 0: 1 / sqrt(head_dim)
+};
+
+struct AttentionOutputs {
+  std::vector<std::byte> o;
+  std::vector<float> lse;  // empty unless the problem asks for it
+  std::optional<double> median_ms;
+};
+
+// Uploads, computes and downloads; `repeat` more times for the median time, if it isn't 0.
+// REQUIRES: check(problem), and arrays of its sizes.
+Result<AttentionOutputs> run_attention(Jit& jit, const std::shared_ptr<Device>& device,
+                                       const attention::Problem& problem,
+                                       const AttentionInputs& inputs, int repeat);
+
+struct AttentionCheck {
+  attention::Comparison output;
+  std::optional<attention::Comparison> lse;
+  std::size_t rows = 0;  // compared, of all_rows
+  std::size_t all_rows = 0;
+
+  bool ok() const { return output.within_tolerance() && (!lse || lse->within_tolerance()); }
+};
+
+// Compares with attention in double precision on this machine's cores: every row, or as many as
+// take about a second if that is fewer.
+Result<AttentionCheck> check_attention(const attention::Problem& problem,
+                                       const AttentionInputs& inputs,
+                                       const AttentionOutputs& outputs);
+
+}  // namespace fms::program
