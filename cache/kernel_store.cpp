@@ -200,11 +200,11 @@ std::optional<KernelStore::Found> KernelStore::find(const Digest& key) {
   return *std::move(content);
 }
 
-bool KernelStore::contains(const Digest& key) {
+Presence KernelStore::presence(const Digest& key) {
   Session session(*state_);
   const auto found =
-      session.run([&](Database& database) { return cache::has_code(database, key); });
-  return found && *found;
+      session.run([&](Database& database) { return cache::read_presence(database, key); });
+  return found ? *found : Presence::kNothing;
 }
 
 bool KernelStore::put(const Digest& key, const ObjectCode& object, const StoreRecord& record) {

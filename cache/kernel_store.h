@@ -32,6 +32,9 @@ struct StoreRecord {
   std::vector<KeyField> key_fields;
 };
 
+// What a key leads to.
+enum class Presence { kNothing, kCode, kFailure };
+
 // One line of `fms cache list`.
 struct StoreEntry {
   Digest key;
@@ -106,8 +109,8 @@ class KernelStore {
   using Found = std::variant<ObjectCode, StoredFailure>;
   std::optional<Found> find(const Digest& key);
 
-  // Whether object code stands under a key. Reads no code, so it checks none; counts as no use.
-  bool contains(const Digest& key);
+  // What stands under a key. Reads no code, so it checks none; counts as no use, and as no miss.
+  Presence presence(const Digest& key);
 
   // Keeps `object`. False (and a warning) if it couldn't be written. Counts one compile. May
   // collect.

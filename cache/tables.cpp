@@ -24,7 +24,7 @@ constexpr char kList[] = "SELECT " FMS_ROW_COLUMNS " FROM kernel k ORDER BY k.id
 #undef FMS_READ_RECORD
 #undef FMS_ROW_COLUMNS
 
-constexpr char kHasCode[] = "SELECT 1 FROM kernel WHERE key = ?1 AND error_code = ''";
+constexpr char kPresence[] = "SELECT error_code != '' FROM kernel WHERE key = ?1";
 constexpr char kIds[] = "SELECT id FROM kernel ORDER BY key";
 constexpr char kIdsBetween[] =
     "SELECT id FROM kernel WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3";
@@ -149,10 +149,12 @@ SqlResult<std::optional<Record>> read_record(Database& database, std::int64_t id
   return read_one(read);
 }
 
-SqlResult<bool> has_code(Database& database, const Digest& key) {
-  FMS_TRY(Statement read, database.prepare(kHasCode));
+SqlResult<Presence> read_presence(Database& database, const Digest& key) {
+  FMS_TRY(Statement read, database.prepare(kPresence));
   read.bind(1, std::span(key.bytes));
-  return read.step();
+  FMS_TRY(const bool found, read.step());
+  if (!found) return Presence::kNothing;
+  return read.integer(0) != 0 ? Presence::kFailure : Presence::kCode;
 }
 
 SqlResult<std::vector<std::int64_t>> record_ids(Database& database) {

@@ -199,9 +199,9 @@ std::optional<Built> Builder::find(const Specialization& specialization, const T
 Result<bool> Builder::has(const Specialization& specialization, const Target& target) {
   FMS_TRY(const std::vector<Candidate> all, candidates(specialization, target));
   for (const Candidate& candidate : all) {
-    if (store_ && store_->contains(candidate.key)) return true;
+    if (store_ && store_->presence(candidate.key) == Presence::kCode) return true;
     for (const auto& tier : tiers_) {
-      if (tier->contains(candidate.key)) return true;
+      if (tier->presence(candidate.key) == Presence::kCode) return true;
     }
   }
   return false;
@@ -272,7 +272,8 @@ Result<Built> Builder::compile_once(const Specialization& specialization,
                     "well",
                     wait_ms / 1000, name));
   }
-  if (believe_store) {
+  // Only what is there is looked up: what is still missing is no second miss.
+  if (believe_store && store_->presence(candidate.key) != Presence::kNothing) {
     if (std::optional<Result<Built>> found = look_up(candidate)) {
       if (*found) (**found).wait_ms = wait_ms;
       return *std::move(found);

@@ -47,6 +47,17 @@ TEST_F(KernelStoreTest, ServesItToTheNextProcess) {
   EXPECT_TRUE(serves(*open(), 1));
 }
 
+TEST_F(KernelStoreTest, PresenceTellsCodeFromFailureAndCountsNothing) {
+  const auto store = open();
+  ASSERT_TRUE(put(*store, 1));
+  ASSERT_TRUE(put_failure(*store, 2));
+  EXPECT_EQ(store->presence(sample_key(1)), Presence::kCode);
+  EXPECT_EQ(store->presence(sample_key(2)), Presence::kFailure);
+  EXPECT_EQ(store->presence(sample_key(3)), Presence::kNothing);
+  EXPECT_EQ(store->stats()->hits, 0);
+  EXPECT_EQ(store->stats()->misses, 0);
+}
+
 TEST_F(KernelStoreTest, ServesLargeObjectCode) {
   const auto store = open();
   ASSERT_TRUE(store->put(sample_key(1), sample_object(1, 5'000'000), sample_record(1)));

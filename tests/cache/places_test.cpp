@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <map>
 
 #include "cache/kernel_store.h"
 #include "cache/sqlite.h"
@@ -27,34 +26,14 @@ mode_t mode_of(const fs::path& path) {
   return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 07777 : 0;
 }
 
-// Every file of a folder, with its bytes. Not the lock file and SQLite's shared memory.
-std::map<std::string, std::string> contents(const fs::path& directory) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(directory))
-    files[entry.path().filename().string()] = read_file(entry.path());
-  return files;
-}
-
 class PlacesTest : public ::testing::Test {
  protected:
   PlacesTest() : store_(folder_ / "store"), file_(store_ / "kernels.db") {}
 
   StoreOptions options() { return {.warn = warnings_.listener()}; }
 
-  // Root may write anywhere; so `body` runs in a child that isn't root, and owns the folder.
   int as_plain_user(const std::function<bool()>& body) {
-    const bool root = ::geteuid() == 0;
-    if (root) {
-      for (const auto& entry : fs::recursive_directory_iterator(folder_.path()))
-        EXPECT_EQ(::chown(entry.path().c_str(), kNobody, kNobody), 0);
-      EXPECT_EQ(::chown(folder_.path().c_str(), kNobody, kNobody), 0);
-    }
-    return in_child([&] {
-      if (root && (::setresgid(kNobody, kNobody, kNobody) != 0 ||
-                   ::setresuid(kNobody, kNobody, kNobody) != 0))
-        return false;
-      return body();
-    });
+    return in_child_of_plain_user(folder_, body);
   }
 
   TemporaryFolder folder_;
@@ -150,87 +129,6 @@ TEST_F(PlacesTest, AFolderThatCantBeMadeFailsAndSaysSo) {
               return !store && store.error().code == ErrorCode::kIo;
             }),
             0);
-}
-
-TEST_F(PlacesTest, AReadOnlyTierServesFromAFolderThatCantBeWritten) {
-  make_sample_store(store_, 3);
-  EXPECT_EQ(as_plain_user([&] {
-              ::chmod(store_.c_str(), 0500);
-              ::chmod(file_.c_str(), 0400);
-              const auto before = contents(store_);
-              auto tier = KernelStore::open_read_only(store_, options());
-              if (!tier || !(*tier)->read_only()) return false;
-              KernelStore& store = **tier;
-              return serves(store, 0) && serves(store, 2) && misses(store, 9) &&
-                     !store.put(sample_key(9), sample_object(9), sample_record(9)) &&
-                     !store.put_note("n", "v") && store.verify()->corrupt == 0 &&
-                     store.list()->size() == 3 && !store.gc()->ran && !store.clear() &&
-                     contents(store_) == before && warnings_.all().empty();
-            }),
-            0);
-}
-
-TEST_F(PlacesTest, AReadOnlyTierSeesALogThatWasNeverFolded) {
-  EXPECT_EQ(in_child([&] {
-              auto* const store = open_or_die(store_).release();
-              return store->put(sample_key(1), sample_object(1), sample_record(1));
-              // Ends without closing: the record is in the log only.
-            }),
-            0);
-  ASSERT_GT(fs::file_size(store_ / "kernels.db-wal"), 0u);
-  const auto tier = KernelStore::open_read_only(store_, options());
-  ASSERT_TRUE(tier) << tier.error().message;
-  EXPECT_TRUE(serves(**tier, 1));
-  EXPECT_EQ((*tier)->journal_mode(), "wal");
-}
-
-TEST_F(PlacesTest, ALogThatCantBeReadIsToldOfAndPassedOver) {
-  make_sample_store(store_, 2);
-  EXPECT_EQ(in_child([&] {
-              auto* const store = open_or_die(store_).release();
-              return store->put(sample_key(7), sample_object(7), sample_record(7));
-            }),
-            0);
-  fs::remove(store_ / "kernels.db-shm");
-  EXPECT_EQ(as_plain_user([&] {
-              ::chmod(store_.c_str(), 0500);
-              const auto tier = KernelStore::open_read_only(store_, options());
-              if (!tier || !serves(**tier, 1)) return false;
-              // Whether SQLite can read the log without shared memory is its affair; if it can't,
-              // that is told.
-              return serves(**tier, 7) || warnings_.mention("still in its log");
-            }),
-            0);
-}
-
-TEST_F(PlacesTest, AReadOnlyTierSeesWhatOthersWrite) {
-  make_sample_store(store_, 1);
-  const auto tier = KernelStore::open_read_only(store_);
-  ASSERT_TRUE(tier);
-  EXPECT_TRUE(misses(**tier, 5));
-  make_sample_store(store_, 6);
-  EXPECT_TRUE(serves(**tier, 5));
-}
-
-TEST_F(PlacesTest, AReadOnlyTierThatOthersMayWriteIsRefused) {
-  make_sample_store(store_, 1);
-  for (const mode_t mode : {0620, 0602}) {
-    ASSERT_EQ(::chmod(file_.c_str(), mode), 0);
-    const auto tier = KernelStore::open_read_only(store_);
-    ASSERT_FALSE(tier);
-    EXPECT_NE(tier.error().message.find("chmod go-w"), std::string::npos);
-  }
-  ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
-  ASSERT_EQ(::chmod(store_.c_str(), 0777), 0);
-  EXPECT_FALSE(KernelStore::open_read_only(store_));
-}
-
-TEST_F(PlacesTest, AReadOnlyTierThatIsntThereIsNotFound) {
-  EXPECT_EQ(KernelStore::open_read_only(store_).error().code, ErrorCode::kNotFound);
-  fs::create_directory(store_);
-  EXPECT_EQ(KernelStore::open_read_only(store_).error().code, ErrorCode::kNotFound);
-  write_file(file_, "not a database, but long enough to be looked at as one..........");
-  EXPECT_EQ(KernelStore::open_read_only(store_).error().code, ErrorCode::kCorrupt);
 }
 
 TEST_F(PlacesTest, ANewerSchemaIsLeftUntouched) {

@@ -10,6 +10,8 @@
 namespace fms::cache {
 namespace {
 
+using namespace std::string_literals;
+
 Record sample() {
   return *encode(sample_key(1), sample_object(1), sample_record(1), 1'700'000'000);
 }
@@ -73,7 +75,7 @@ TEST(RecordTest, ObjectCodeComesBackWhole) {
 
 TEST(RecordTest, LogsOfAnyBytesComeBackWhole) {
   ObjectCode object = sample_object(1);
-  object.log = std::string("zero \0 and \xff\xfe not UTF-8", 26);
+  object.log = "zero \0 and \xff\xfe not UTF-8"s;
   const auto record = encode(sample_key(1), object, sample_record(1), 1);
   const auto content = decode(*record, sample_key(1));
   ASSERT_TRUE(content);

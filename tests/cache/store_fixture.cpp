@@ -152,4 +152,20 @@ int wait_for(int child) {
 
 int in_child(const std::function<bool()>& body) { return wait_for(start_child(body)); }
 
+int in_child_of_plain_user(const TemporaryFolder& folder, const std::function<bool()>& body) {
+  constexpr uid_t kNobody = 65534;
+  const bool root = ::geteuid() == 0;
+  if (root) {
+    EXPECT_EQ(::chown(folder.path().c_str(), kNobody, kNobody), 0);
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path()))
+      EXPECT_EQ(::chown(entry.path().c_str(), kNobody, kNobody), 0);
+  }
+  return in_child([&] {
+    if (root && (::setresgid(kNobody, kNobody, kNobody) != 0 ||
+                 ::setresuid(kNobody, kNobody, kNobody) != 0))
+      return false;
+    return body();
+  });
+}
+
 }  // namespace fms

@@ -72,7 +72,9 @@ std::string query(const std::filesystem::path& file, const char* sql);
 
 // Runs `body` in a forked child; its exit status: 0 if it returned true, 1 if false.
 int in_child(const std::function<bool()>& body);
-// The same without waiting: the child's id.
+// The same in a child that isn't root, to whom `folder` is given: root may write anywhere.
+int in_child_of_plain_user(const TemporaryFolder& folder, const std::function<bool()>& body);
+// As in_child() without waiting: the child's id.
 int start_child(const std::function<bool()>& body);
 int wait_for(int child);  // its exit status, or 1000 plus the signal that ended it
 

@@ -35,6 +35,7 @@ TEST(BuilderTest, TheSecondBuildComesFromTheStore) {
   const Result<Built> compiled = first.build(sample(100), kTarget);
   ASSERT_TRUE(compiled) << compiled.error().message;
   EXPECT_EQ(compiled->origin, Origin::kCompiled);
+  EXPECT_EQ(first.store()->stats()->misses, 1) << "one miss, though the store is asked twice";
 
   Jit second = *Jit::create(options_in(folder.path(), compiler));
   const Result<Built> stored = second.build(sample(100), kTarget);

@@ -1,0 +1,57 @@
+# The doors: `make demo` and `make test` install what is missing, build, and run, on a bare
+# Debian 12 or Ubuntu 24.04.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup build demo test sanitize lint tidy bench install clean
+
+PREFIX ?= /usr/local
+JOBS := $(shell nproc)
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
+export CTEST_PARALLEL_LEVEL ?= $(JOBS)
+export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache)
+# Where NVRTC is, if it came as a wheel.
+export VIRTUAL_ENV := $(CURDIR)/.venv
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## install what is missing: packages by apt, NVRTC into .venv
+	@tools/setup.sh
+
+build: setup  ## build the libraries and the program .venv/bin/fms
+	cmake --preset release -DFMS_BUILD_TESTS=OFF
+	cmake --build --preset release
+	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
+
+demo: build  ## specialise, compile, store, load, launch and check a kernel
+	.venv/bin/fms demo
+
+test:  ## build and run all tests, and the sanitizers
+	@tools/setup.sh --test
+	cmake --preset release -DFMS_BUILD_TESTS=ON
+	cmake --build --preset release
+	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
+	ctest --preset release --label-exclude program
+	.venv/bin/python -m pytest tests
+	tools/sanitize.sh asan tsan
+
+sanitize:  ## run the host tests under ASan with UBSan, and the threaded ones under TSan
+	@tools/setup.sh --test
+	tools/sanitize.sh asan tsan
+
+lint:  ## check format, layering, sizes and words
+	@tools/lint.sh
+
+tidy:  ## run clang-tidy 19 or later on the sources
+	cmake --preset debug
+	run-clang-tidy -quiet -p build/debug '^$(CURDIR)/(compiler|cache|runtime|tools)/.*'
+
+bench: build  ## measure the runtime against its floor
+	.venv/bin/fms bench
+
+install: build  ## install libraries, headers and the program under PREFIX (/usr/local)
+	cmake --install build/release --prefix $(PREFIX)
+
+clean:  ## remove what was built; .venv and the kernel store stay
+	rm -rf build
