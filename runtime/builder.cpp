@@ -95,7 +95,7 @@ Result<std::shared_ptr<const Compiler>> Builder::compiler() {
     return compiler_;
   }
   FMS_TRY(const Toolkit toolkit, find_toolkit(options_.toolkit));
-  FMS_TRY(compiler_, open_compiler(toolkit));
+  FMS_TRY(compiler_, open_compiler(toolkit, {.precompile_headers = options_.precompile_headers}));
   own_fingerprint_ = compiler_->fingerprint();
   if (store_) {
     store_->put_note("toolkit " + sha256(toolkit_identity(toolkit)).hex(), *own_fingerprint_);

@@ -38,6 +38,8 @@ struct JitOptions {
   std::filesystem::path record;    // manifest to append to; empty: none
   std::filesystem::path dump_dir;  // sources, cubins and logs of what is compiled go here
   bool lineinfo = false;
+  bool precompile_headers =
+      false;                     // see NvrtcOptions: pays in a process that compiles many kernels
   int max_jobs = 0;              // worker processes of `fms warm`; 0: one for each core
   std::optional<Target> target;  // instead of the device's own
   std::optional<LogLevel> log_level;

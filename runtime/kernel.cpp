@@ -79,11 +79,16 @@ struct Loaded {
   std::optional<std::vector<ParameterLayout>> parameters;  // nothing: a driver before 12.4
 };
 
+constexpr std::size_t kMaxParameters = 32764;  // of a byte each: a kernel takes no more bytes
+
+// The first `count` parameters, or fewer if there are. No more are asked for: asking past the last
+// one is an error, which compute-sanitizer would report.
 std::optional<std::vector<ParameterLayout>> read_parameters(const Driver& driver,
-                                                            CUfunction function) {
+                                                            CUfunction function,
+                                                            std::size_t count) {
   if (!driver.call.func_get_param_info) return std::nullopt;
   std::vector<ParameterLayout> parameters;
-  for (std::size_t i = 0;; ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     std::size_t offset = 0;
     std::size_t size = 0;
     const CUresult code = driver.call.func_get_param_info(function, i, &offset, &size);
@@ -91,9 +96,10 @@ std::optional<std::vector<ParameterLayout>> read_parameters(const Driver& driver
     if (code != CUDA_SUCCESS) return std::nullopt;
     parameters.push_back({static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(size)});
   }
+  return parameters;
 }
 
-Result<Loaded> read_loaded(const Driver& driver, CUfunction function, std::string_view entry) {
+Result<Loaded> read_loaded(const Driver& driver, CUfunction function, const ObjectCode& object) {
   Loaded loaded;
   const std::pair<CUfunction_attribute, int*> attributes[] = {
       {CU_FUNC_ATTRIBUTE_NUM_REGS, &loaded.registers},
@@ -101,11 +107,14 @@ Result<Loaded> read_loaded(const Driver& driver, CUfunction function, std::strin
       {CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES, &loaded.stack_bytes},
       {CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, &loaded.max_threads}};
   for (const auto& [attribute, value] : attributes) {
-    FMS_TRY_VOID(driver.check(driver.call.cuFuncGetAttribute(value, attribute, function),
-                              "cuFuncGetAttribute",
-                              [&] { return fmt::format("can't read what {} uses", entry); }));
+    FMS_TRY_VOID(driver.check(
+        driver.call.cuFuncGetAttribute(value, attribute, function), "cuFuncGetAttribute",
+        [&] { return fmt::format("can't read what {} uses", object.entry); }));
   }
-  loaded.parameters = read_parameters(driver, function);
+  // PTX doesn't say how many there are.
+  const bool counted = object.format == ObjectFormat::kCubin;
+  loaded.parameters = read_parameters(
+      driver, function, counted ? object.resources.parameters.size() : kMaxParameters);
   return loaded;
 }
 
@@ -261,7 +270,7 @@ Result<Kernel> Kernel::load(std::shared_ptr<Device> device, const ObjectCode& ob
   FMS_TRY(const DeviceScope scope, DeviceScope::enter(*device));
   const Driver& driver = device->driver();
   FMS_TRY(const CUfunction function, find_function(*library, object.entry));
-  FMS_TRY(const Loaded loaded, read_loaded(driver, function, object.entry));
+  FMS_TRY(const Loaded loaded, read_loaded(driver, function, object));
   if (object.format == ObjectFormat::kCubin) {
     FMS_TRY_VOID(admit(*device, object, loaded));
   }

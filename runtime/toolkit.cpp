@@ -315,8 +315,9 @@ std::string toolkit_identity(const Toolkit& toolkit) {
   return identity;
 }
 
-Result<std::shared_ptr<const NvrtcCompiler>> open_compiler(const Toolkit& toolkit) {
-  return NvrtcCompiler::open(toolkit.library.string(), read_headers(toolkit));
+Result<std::shared_ptr<const NvrtcCompiler>> open_compiler(const Toolkit& toolkit,
+                                                           const NvrtcOptions& options) {
+  return NvrtcCompiler::open(toolkit.library.string(), read_headers(toolkit), options);
 }
 
 }  // namespace fms

@@ -38,6 +38,7 @@ Result<Toolkit> find_toolkit(const ToolkitSearch& search);
 std::string toolkit_identity(const Toolkit& toolkit);
 
 // Reads the toolkit's headers and opens NVRTC.
-Result<std::shared_ptr<const NvrtcCompiler>> open_compiler(const Toolkit& toolkit);
+Result<std::shared_ptr<const NvrtcCompiler>> open_compiler(const Toolkit& toolkit,
+                                                           const NvrtcOptions& options = {});
 
 }  // namespace fms

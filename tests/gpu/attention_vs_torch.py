@@ -68,7 +68,7 @@ def run_fms(fms: str, folder: pathlib.Path, name: str, causal: bool) -> None:
     command = [fms, "attention", "--dtype", name]
     for operand in "qkv":
         command += [f"--{operand}", str(folder / f"{operand}.npy")]
-    command += ["--o", str(folder / "o.npy")]
+    command += ["--out", str(folder / "o.npy")]
     if causal:
         command.append("--causal")
     done = subprocess.run(command, capture_output=True, text=True)

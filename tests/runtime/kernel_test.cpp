@@ -166,10 +166,14 @@ TEST_F(KernelTest, ARecordThatDisagreesWithTheDriverIsNotAdmitted) {
   EXPECT_CONTAINS(threads.message, "threads of a block at most: 256, its object code says 128");
 
   const auto parameters =
-      error_after([](ObjectCode& object) { object.resources.parameters.pop_back(); });
+      error_after([](ObjectCode& object) { object.resources.parameters.back().size = 8; });
   EXPECT_EQ(parameters.code, ErrorCode::kCorrupt);
   EXPECT_CONTAINS(parameters.message, "[4@0 8@8 8@16 4@24]");
-  EXPECT_CONTAINS(parameters.message, "[4@0 8@8 8@16]");
+  EXPECT_CONTAINS(parameters.message, "[4@0 8@8 8@16 8@24]");
+
+  const auto more = error_after(
+      [](ObjectCode& object) { object.resources.parameters.push_back({.offset = 32, .size = 8}); });
+  EXPECT_EQ(more.code, ErrorCode::kCorrupt);
   EXPECT_EQ(fake_live().libraries, 0);
 }
 

@@ -48,7 +48,7 @@ Result<void> fill(KernelStore& store, const Target& target, int entries) {
 
 struct ChildTimes {
   double driver_ms = 0, rest_ms = 0;
-  double load_ms = 0;  // of rest_ms, what the driver took to load the code
+  double open_ms = 0, find_ms = 0, load_ms = 0;  // parts of rest_ms
 };
 
 Result<ChildTimes> run_child(const std::string& mode, const std::filesystem::path& folder,
@@ -64,16 +64,19 @@ Result<ChildTimes> run_child(const std::string& mode, const std::filesystem::pat
                 fmt::format("can't measure a new process: it ended with {}", to_string(status)));
   }
   return ChildTimes{answer.value("driver_ms", 0.0), answer.value("rest_ms", 0.0),
+                    answer.value("open_ms", 0.0), answer.value("find_ms", 0.0),
                     answer.value("load_ms", 0.0)};
 }
 
 Result<BenchRow> time_children(const BenchSetup& setup, const std::string& mode,
                                const std::filesystem::path& folder, const std::string& key) {
-  std::vector<double> driver, rest, load;
+  std::vector<double> driver, rest, open, find, load;
   for (int i = 0; i < (setup.quick ? 2 : 15); ++i) {
     FMS_TRY(const ChildTimes times, run_child(mode, folder, key));
     driver.push_back(times.driver_ms);
     rest.push_back(times.rest_ms);
+    open.push_back(times.open_ms);
+    find.push_back(times.find_ms);
     load.push_back(times.load_ms);
   }
   const double start = median(std::move(driver));
@@ -81,7 +84,8 @@ Result<BenchRow> time_children(const BenchSetup& setup, const std::string& mode,
                   .measured = start + median(std::move(rest)),
                   .floor = start,
                   .against = BenchRow::Against::kDifference,
-                  .note = fmt::format("the driver's load alone takes {:.2f} ms of it",
+                  .note = fmt::format("open {:.2f}, find and check {:.2f}, load {:.2f} ms",
+                                      median(std::move(open)), median(std::move(find)),
                                       median(std::move(load)))};
 }
 
@@ -91,20 +95,23 @@ struct BenchChild {
 };
 
 Result<json> measure(const BenchChild& command) {
+  FMS_TRY(JitOptions options, jit_options(command.common));
   const auto start = Clock::now();
   FMS_TRY(const auto device, Device::open());
   const double driver_ms = seconds_since(start) * 1e3;
   const auto after_driver = Clock::now();
-  FMS_TRY(JitOptions options, jit_options(command.common));
   std::size_t bytes = 0;
-  double load_ms = 0;
+  double open_ms = 0, find_ms = 0, load_ms = 0;
   if (command.mode == "jit") {
     FMS_TRY(Jit jit, Jit::create(std::move(options)));
+    open_ms = seconds_since(after_driver) * 1e3;
     FMS_TRY(const Specialization specialization, large_kernel());
     FMS_TRY([[maybe_unused]] const Kernel kernel, jit.get(specialization, device));
     load_ms = jit.stats().load_us / 1e3;
+    find_ms = seconds_since(after_driver) * 1e3 - open_ms - load_ms;
   } else {
     FMS_TRY(const auto store, KernelStore::open(options.cache_dirs.front()));
+    open_ms = seconds_since(after_driver) * 1e3;
     FMS_TRY(const Digest key, Digest::from_hex(command.key));
     const auto found = store->find(key);
     if (!found || !std::holds_alternative<ObjectCode>(*found)) {
@@ -112,14 +119,14 @@ Result<json> measure(const BenchChild& command) {
     }
     const ObjectCode& object = std::get<ObjectCode>(*found);
     bytes = object.bytes.size();
+    find_ms = seconds_since(after_driver) * 1e3 - open_ms;
     const auto before_load = Clock::now();
     FMS_TRY([[maybe_unused]] const Kernel kernel, Kernel::load(device, object));
     load_ms = seconds_since(before_load) * 1e3;
   }
-  return json{{"driver_ms", driver_ms},
-              {"rest_ms", seconds_since(after_driver) * 1e3},
-              {"load_ms", load_ms},
-              {"bytes", bytes}};
+  return json{{"driver_ms", driver_ms}, {"rest_ms", open_ms + find_ms + load_ms},
+              {"open_ms", open_ms},     {"find_ms", find_ms},
+              {"load_ms", load_ms},     {"bytes", bytes}};
 }
 
 }  // namespace

@@ -30,7 +30,10 @@ int work(const CommonOptions& common) {
   // doesn't outlive the one that reads its answers.
   std::signal(SIGINT, SIG_IGN);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  auto jit = create_jit(common);
+  auto options = jit_options(common);
+  if (!options) return report(common, "can't start a worker", options.error());
+  options->precompile_headers = true;  // a worker compiles many
+  auto jit = Jit::create(*std::move(options));
   if (!jit) return report(common, "can't start a worker", jit.error());
   std::string line;
   while (std::getline(std::cin, line)) {
