@@ -30,10 +30,7 @@ int work(const CommonOptions& common) {
   // doesn't outlive the one that reads its answers.
   std::signal(SIGINT, SIG_IGN);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-  auto options = jit_options(common);
-  if (!options) return report(common, "can't start a worker", options.error());
-  options->precompile_headers = true;  // a worker compiles many
-  auto jit = Jit::create(*std::move(options));
+  auto jit = create_jit(common);
   if (!jit) return report(common, "can't start a worker", jit.error());
   std::string line;
   while (std::getline(std::cin, line)) {
