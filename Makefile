@@ -29,7 +29,7 @@ demo: build  ## specialise, compile, store, load, launch and check a kernel
 
 test:  ## build and run all tests, and the sanitizers
 	@tools/setup.sh --test
-	cmake --preset release -DFMS_BUILD_TESTS=ON
+	cmake --preset release -DFMS_BUILD_TESTS=ON $(if $(CI),-DFMS_WERROR=ON)
 	cmake --build --preset release
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 	ctest --preset release --label-exclude program
