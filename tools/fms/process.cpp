@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <utility>
 
 extern char** environ;
@@ -70,6 +71,14 @@ std::string to_string(const ExitStatus& status) {
 
 std::string own_path() {
   std::error_code error;
+  // As it was called, links not followed: .venv/bin/fms finds NVRTC in .venv by that name.
+  std::ifstream command_line("/proc/self/cmdline", std::ios::binary);
+  std::string called;
+  std::getline(command_line, called, '\0');
+  if (called.find('/') != std::string::npos) {
+    const auto path = std::filesystem::absolute(called, error);
+    if (!error && std::filesystem::is_regular_file(path, error)) return path.string();
+  }
   const auto path = std::filesystem::read_symlink("/proc/self/exe", error);
   return error ? "fms" : path.string();
 }
