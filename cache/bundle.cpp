@@ -126,7 +126,7 @@ Result<Database> open_bundle(const fs::path& file) {
 
 // Checks one record of a bundle and adds it.
 Result<void> import_record(const fs::path& file, Database& bundle, Job& job, std::int64_t id,
-                           std::int64_t now, ImportReport& report) {
+                           const ImportOptions& options, std::int64_t now, ImportReport& report) {
   auto record = cache::read_record(bundle, id);
   const auto bad = [&](std::string_view why) {
     const std::string which =
@@ -139,6 +139,10 @@ Result<void> import_record(const fs::path& file, Database& bundle, Job& job, std
   const auto content = cache::decode(**record, (*record)->key);
   if (!content) return bad(content.error().message);
   if (!std::holds_alternative<ObjectCode>(*content)) return bad("it is a failure");
+  if (!options.trust_host_code && cache::is_host_code(**record)) {
+    ++report.host_code_skipped;
+    return {};
+  }
   const auto mine = cache::read_record(job.database(), (*record)->key);
   if (!mine) return job.failed(mine.error());
   if (*mine && !(*mine)->failed()) {
@@ -191,7 +195,8 @@ Result<std::int64_t> KernelStore::export_bundle(
   return copied;
 }
 
-Result<ImportReport> KernelStore::import_bundle(const std::filesystem::path& file) {
+Result<ImportReport> KernelStore::import_bundle(const std::filesystem::path& file,
+                                                const ImportOptions& options) {
   if (state_->where.read_only)
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("can't import into {}: it was opened to be read only",
@@ -207,7 +212,7 @@ Result<ImportReport> KernelStore::import_bundle(const std::filesystem::path& fil
     if (!transaction) return job.failed(transaction.error());
     // Checked and written one by one, so that what is written is what was checked.
     for (const std::int64_t id : *ids)
-      FMS_TRY_VOID(import_record(file, bundle, job, id, state_->now(), report));
+      FMS_TRY_VOID(import_record(file, bundle, job, id, options, state_->now(), report));
     if (const auto done = transaction->commit(); !done) return job.failed(done.error());
     const auto over = cache::over_limit(job.database(), state_->options.max_bytes);
     crowded = over && *over;

@@ -23,15 +23,14 @@ struct Candidate {
   double worth;  // compile-milliseconds saved for each byte kept
 };
 
-Candidate candidate_of(const Record& record, const std::string& current_compiler,
-                       std::int64_t now) {
+Candidate candidate_of(const Record& record, const CurrentCompilers& current, std::int64_t now) {
   const bool recent = now - record.last_used < kRecentSeconds;
   const double uses = 1.0 + (recent ? static_cast<double>(record.hits) : 0.0);
   return {.id = record.id,
           .bytes = record.bytes,
           .last_used = record.last_used,
           .checksum = record.checksum,
-          .obsolete = !current_compiler.empty() && record.compiler != current_compiler,
+          .obsolete = current.makes_obsolete(record.compiler),
           .worth = record.compile_ms * uses /
                    static_cast<double>(std::max<std::int64_t>(record.bytes, 1))};
 }
@@ -70,15 +69,15 @@ SqlResult<void> remove_expired(Database& database, std::int64_t now) {
   return transaction.commit();
 }
 
-SqlResult<void> evict(Database& database, const CollectGoal& goal,
-                      const std::string& current_compiler, std::int64_t now, GcReport& report) {
+SqlResult<void> evict(Database& database, const CollectGoal& goal, const CurrentCompilers& current,
+                      std::int64_t now, GcReport& report) {
   std::vector<Candidate> candidates;
   std::int64_t bytes = 0;
   {
     FMS_TRY(const std::vector<Record> records, list_records(database));
     for (const Record& record : records) {
       if (record.failed()) continue;
-      candidates.push_back(candidate_of(record, current_compiler, now));
+      candidates.push_back(candidate_of(record, current, now));
       bytes += record.bytes;
     }
   }
@@ -99,13 +98,13 @@ SqlResult<void> evict(Database& database, const CollectGoal& goal,
 Result<GcReport> collect(StoreState& state, const CollectGoal& goal) {
   GcReport report;
   if (state.where.read_only) return report;
-  std::string current_compiler;
+  CurrentCompilers own;
   {
     Session session(state);
     session.reopen_if_moved();
     session.repair_if_damaged();
     static_cast<void>(session.flush());  // so that the latest uses count
-    current_compiler = state.current_compiler;
+    own = state.current_compilers;
   }
   FMS_TRY(Job job, Job::begin(state, "collect"));
   auto lock = LockFile::acquire(state.where.lock_file(), Guarded::kCollecting, {});
@@ -115,14 +114,12 @@ Result<GcReport> collect(StoreState& state, const CollectGoal& goal) {
   Database& database = job.database();
   if (goal.make_room)  // what the log holds twice is room as well
     static_cast<void>(database.text("PRAGMA wal_checkpoint(TRUNCATE)"));
-  if (current_compiler.empty()) {
-    auto note = read_note(database, kCurrentCompilerNote);
-    if (!note) return job.failed(note.error());
-    current_compiler = note->value_or("");
-  }
+  auto current = read_current_compilers(database);
+  if (!current) return job.failed(current.error());
+  current->set_all(own);
   const std::int64_t now = state.now();
   if (const auto done = remove_expired(database, now); !done) return job.failed(done.error());
-  if (const auto done = evict(database, goal, current_compiler, now, report); !done)
+  if (const auto done = evict(database, goal, *current, now, report); !done)
     return job.failed(done.error());
   if (const auto done = release_free_pages(database); !done) return job.failed(done.error());
   return report;

@@ -114,6 +114,28 @@ Result<void> check_shared_file(const fs::path& file) {
   return {};
 }
 
+Result<void> check_trusted_file(const fs::path& file) {
+  const auto distrusted = [](const fs::path& path, std::string_view why) {
+    return fail(ErrorCode::kIo, fmt::format("{} {}", path.string(), why));
+  };
+  struct stat info {};
+  for (fs::path path = file;; path = path.parent_path()) {
+    if (::lstat(path.c_str(), &info) != 0) return distrusted(path, std::strerror(errno));
+    if (info.st_uid != 0 && info.st_uid != ::geteuid())
+      return distrusted(path, fmt::format("belongs to user {}", info.st_uid));
+    if (path == file && !S_ISREG(info.st_mode)) return distrusted(path, "isn't a plain file");
+    // Who may make files beside the database may give it a journal that SQLite would read. Further
+    // up a sticky folder will do: others can't move what isn't theirs. And a folder that a group
+    // may write is shared by its owner's own choice.
+    const bool near = path == file || path == file.parent_path();
+    const bool sticky = !near && (info.st_mode & S_ISVTX) != 0;
+    if ((info.st_mode & (near ? S_IWGRP | S_IWOTH : S_IWOTH)) != 0 && !sticky)
+      return distrusted(
+          path, fmt::format("may be written by others (mode {:04o})", info.st_mode & 07777));
+    if (path == path.root_path()) return {};
+  }
+}
+
 bool is_network_file_system(std::uint64_t type) {
   // statfs(2), linux/magic.h, and the vendors' own. FUSE and 9p may be local, and mostly aren't.
   static constexpr std::array<std::uint32_t, 24> kTypes = {

@@ -33,6 +33,11 @@ Result<void> check_own_file(const std::filesystem::path& file);
 // Checks that nobody but its owner and root can write `file`, nor put another in its place.
 Result<void> check_shared_file(const std::filesystem::path& file);
 
+// Checks that nobody but this user and root can have written `file`, or can put another in its
+// place: what it takes to run code from it. The error says who could. REQUIRES: no symbolic links
+// in its path.
+Result<void> check_trusted_file(const std::filesystem::path& file);
+
 // True for file systems on which several machines may share a file: there the shared memory that
 // WAL needs isn't shared.
 bool is_network_file_system(std::uint64_t statfs_type);

@@ -12,6 +12,7 @@ namespace fms {
 namespace {
 
 using cache::Content;
+using cache::CurrentCompilers;
 using cache::Database;
 using cache::Record;
 using cache::Session;
@@ -24,6 +25,11 @@ constexpr std::size_t kMaxNoteValue = 64 << 10;
 
 std::string short_key(const Digest& key) { return key.hex().substr(0, 12); }
 
+// True of code that would run as this user, in a file that others may have written.
+bool is_distrusted(const StoreState& state, const Record& record) {
+  return state.open && !state.open->distrusted.empty() && cache::is_host_code(record);
+}
+
 // Reads what is under a key. A page that can't be read takes its record along, if the record can be
 // removed at all; if not, the store is replaced by the next one who has the time.
 std::optional<Record> read(StoreState& state, const Digest& key) {
@@ -33,6 +39,12 @@ std::optional<Record> read(StoreState& state, const Digest& key) {
   };
   auto record = attempt();
   if (record && !*record && session.reopen_if_moved()) record = attempt();
+  if (record && *record && is_distrusted(state, **record)) {
+    if (!std::exchange(state.told_of_distrust, true))
+      session.warn(fmt::format("code for a CPU is not taken from {}, since it would run as you: {}",
+                               state.where.file.string(), state.open->distrusted));
+    record->reset();
+  }
   if (record) {
     if (!*record) ++state.counts.misses;
     return *std::move(record);
@@ -81,14 +93,9 @@ bool note_use(StoreState& state, const Digest& key, const Content& content, doub
   Session session(state);
   const std::int64_t now = state.now();
   if (const auto* failure = std::get_if<StoredFailure>(&content)) {
-    std::string current = state.current_compiler;
-    if (current.empty()) {
-      const auto note = session.run([](Database& database) {
-        return cache::read_note(database, cache::kCurrentCompilerNote);
-      });
-      if (note) current = note->value_or("");
-    }
-    if (now >= expires || (!current.empty() && failure->compiler != current)) {
+    auto current = session.run(cache::read_current_compilers).value_or(CurrentCompilers());
+    current.set_all(state.current_compilers);
+    if (now >= expires || current.makes_obsolete(failure->compiler)) {
       ++state.counts.misses;
       return false;
     }
@@ -202,9 +209,9 @@ std::optional<KernelStore::Found> KernelStore::find(const Digest& key) {
 
 Presence KernelStore::presence(const Digest& key) {
   Session session(*state_);
-  const auto found =
-      session.run([&](Database& database) { return cache::read_presence(database, key); });
-  return found ? *found : Presence::kNothing;
+  const auto row = session.run([&](Database& database) { return cache::read_row(database, key); });
+  if (!row || !*row || is_distrusted(*state_, **row)) return Presence::kNothing;
+  return (*row)->failed() ? Presence::kFailure : Presence::kCode;
 }
 
 bool KernelStore::put(const Digest& key, const ObjectCode& object, const StoreRecord& record) {
@@ -253,14 +260,18 @@ std::vector<std::string> KernelStore::compilers() {
 
 void KernelStore::set_current_compiler(std::string_view fingerprint) {
   Session session(*state_);
-  state_->current_compiler = fingerprint;
+  state_->current_compilers.set(fingerprint);
   if (state_->where.read_only) return;
   // Written only when it changes, so that starting a process writes nothing.
-  const auto known = session.run(
-      [](Database& database) { return cache::read_note(database, cache::kCurrentCompilerNote); });
-  if (!known || *known == fingerprint) return;
-  const auto written = session.write([&](Database& database) {
-    return cache::write_note(database, cache::kCurrentCompilerNote, fingerprint);
+  const auto known = session.run(cache::read_current_compilers);
+  CurrentCompilers changed = known.value_or(CurrentCompilers());
+  changed.set(fingerprint);
+  if (!known || changed == *known) return;
+  const auto written = session.write([&](Database& database) -> SqlResult<void> {
+    // Read again: another process may have set a compiler of another name since.
+    FMS_TRY(CurrentCompilers current, cache::read_current_compilers(database));
+    current.set(fingerprint);
+    return cache::write_note(database, cache::kCurrentCompilerNote, current.to_note());
   });
   if (!written)
     session.warn_once(fmt::format("can't keep a note in {}", state_->where.file.string()),

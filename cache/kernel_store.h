@@ -74,8 +74,15 @@ struct GcReport {
   std::int64_t evicted = 0, bytes_freed = 0;
 };
 
+struct ImportOptions {
+  // Code for a CPU is executed with the rights of whoever loads it, and a bundle can't prove who
+  // made it: such records are skipped unless the caller answers for them.
+  bool trust_host_code = false;
+};
+
 struct ImportReport {
   std::int64_t added = 0, present = 0;
+  std::int64_t host_code_skipped = 0;
 };
 
 // Keeps compiled kernels on disk, from one process to the next: one SQLite file.
@@ -98,7 +105,8 @@ class KernelStore {
 
   // Opens a store or a bundle that is never written, not even to note a use: `path` is a directory
   // with kernels.db or a bundle file. Works on read-only media. The owner may be another user, but
-  // a file that others than its owner and root may write is refused.
+  // a file that others than its owner and root may write is refused. Code for a CPU is served only
+  // if owner and folders are this user's or root's; else it is a miss, and a warning says why.
   static Result<std::unique_ptr<KernelStore>> open_read_only(const std::filesystem::path& path,
                                                              StoreOptions options = {});
   ~KernelStore();  // writes what is still to be noted, as far as it can
@@ -128,7 +136,8 @@ class KernelStore {
   // compiler looks keys up by (law 5).
   std::vector<std::string> compilers();
 
-  // Marks this compiler as the current one: all others are obsolete, and evicted first.
+  // Marks this compiler as the current one of its name, which is the fingerprint's first word: all
+  // others of that name are obsolete, and evicted first.
   void set_current_compiler(std::string_view fingerprint);
 
   // For people and tools. An I/O error is reported here: these may fail.
@@ -151,8 +160,10 @@ class KernelStore {
   // `keep` wants. Failures stay behind. Replaces `file` whole or not at all. Returns how many.
   Result<std::int64_t> export_bundle(const std::filesystem::path& file,
                                      const std::function<bool(const StoreEntry&)>& keep = {});
-  // Checks every record of a bundle, then adds them all in one transaction, or none.
-  Result<ImportReport> import_bundle(const std::filesystem::path& file);
+  // Checks every record of a bundle, then adds them all in one transaction, or none; but those that
+  // `options` skips.
+  Result<ImportReport> import_bundle(const std::filesystem::path& file,
+                                     const ImportOptions& options = {});
 
   void flush();  // writes what is still to be noted (hits, uses) now
 

@@ -141,6 +141,10 @@ Result<Record> sealed(Record record) {
   return record;
 }
 
+bool has_format(const Target& target, ObjectFormat format) {
+  return (target.kind == Target::Kind::kCpu) == (format == ObjectFormat::kElf);
+}
+
 Result<Content> decode_failure(Record& record) {
   std::optional<ErrorCode> code;
   for (const ErrorCode known : {ErrorCode::kCompileFailed, ErrorCode::kRejected})
@@ -156,6 +160,8 @@ Result<Content> decode_failure(Record& record) {
 
 Result<Content> decode_object(Record& record, Target target) {
   FMS_TRY(const ObjectFormat format, parse_object_format(record.format));
+  if (!has_format(target, format))
+    return fail(ErrorCode::kCorrupt, fmt::format("it is {} for {}", record.format, record.target));
   auto resources = decode_resources(record.resources);
   if (!resources) return fail(ErrorCode::kCorrupt, "its resources don't parse");
   if (record.code.empty()) return fail(ErrorCode::kCorrupt, "its object code is empty");
@@ -198,6 +204,10 @@ Result<Record> encode(const Digest& key, const ObjectCode& object, const StoreRe
                       std::int64_t now) {
   if (object.bytes.empty()) return fail(ErrorCode::kInvalidArgument, "its object code is empty");
   if (object.entry.empty()) return fail(ErrorCode::kInvalidArgument, "it names no entry");
+  if (!has_format(object.target, object.format))
+    return fail(
+        ErrorCode::kInvalidArgument,
+        fmt::format("it is {} for {}", to_string(object.format), object.target.to_string()));
   Record record{.key = key,
                 .template_name = about.template_name,
                 .specialization = about.specialization,
@@ -265,6 +275,10 @@ Result<std::vector<KeyField>> decode_key_fields(std::string_view text) {
     fields.push_back({.label = pair[0].get<std::string>(), .summary = pair[1].get<std::string>()});
   }
   return fields;
+}
+
+bool is_host_code(const Record& record) {
+  return !record.failed() && !record.target.starts_with("cuda:");
 }
 
 StoreEntry entry_of(const Record& record) {

@@ -53,6 +53,9 @@ Result<Content> decode(Record record, const Digest& key);
 
 Result<std::vector<KeyField>> decode_key_fields(std::string_view json);
 
+// True if the record is code that a CPU would run: there is no sandbox between it and the user.
+bool is_host_code(const Record& record);
+
 // The record's row in a list.
 StoreEntry entry_of(const Record& record);
 

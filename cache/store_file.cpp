@@ -155,6 +155,7 @@ Result<std::optional<OpenStore>> try_open(const StoreFile& where) {
 
 Result<OpenStore> open_as(const StoreFile& where, Access access) {
   FMS_TRY(const FileIdentity identity, identity_of(where.file));
+  const auto trusted = check_trusted_file(where.file);
   auto database = Database::open(where.file, access, where.busy_timeout);
   auto whose =
       database ? identify(*database) : SqlResult<Identity>(std::unexpected(database.error()));
@@ -173,7 +174,8 @@ Result<OpenStore> open_as(const StoreFile& where, Access access) {
   return OpenStore{.database = *std::move(database),
                    .identity = identity,
                    .journal_mode = *mode == "wal" ? "wal" : "delete",
-                   .immutable = access == Access::kImmutable};
+                   .immutable = access == Access::kImmutable,
+                   .distrusted = trusted ? std::string() : trusted.error().message};
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ struct OpenStore {
   std::string_view journal_mode;  // "wal", "delete"
   bool immutable = false;
   bool wrote_records = false;
+  std::string distrusted;  // why no code for a CPU is taken from it; empty: it is
 
   // False if the path now names another file, or none; for an immutable one, other contents too.
   bool still_there(const StoreFile& where) const;

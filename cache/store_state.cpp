@@ -29,6 +29,11 @@ Result<OpenStore> open_any(const StoreFile& where) {
 
 }  // namespace
 
+SqlResult<CurrentCompilers> read_current_compilers(Database& database) {
+  FMS_TRY(const std::optional<std::string> note, read_note(database, kCurrentCompilerNote));
+  return CurrentCompilers::from_note(note.value_or(""));
+}
+
 StoreState::StoreState(StoreFile where_, StoreOptions options_)
     : where(std::move(where_)), options(std::move(options_)), pid(::getpid()) {
   where.warn = [this](std::string message) { warnings.push_back(std::move(message)); };

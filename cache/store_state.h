@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "cache/current_compilers.h"
 #include "cache/fork_gate.h"
 #include "cache/kernel_store.h"
 #include "cache/store_file.h"
@@ -21,9 +22,12 @@
 
 namespace fms::cache {
 
-// The note that names the current compiler. Callers' notes can't have names under "store/".
+// The note that names the current compilers. Callers' notes can't have names under "store/".
 inline constexpr std::string_view kReservedNotes = "store/";
 inline constexpr std::string_view kCurrentCompilerNote = "store/current_compiler";
+
+// The current compilers that the note names.
+SqlResult<CurrentCompilers> read_current_compilers(Database& database);
 
 // What a KernelStore is made of: one connection, one mutex, and what is still to be noted. It is
 // worked on in a Session or a Job, by a thread that is in no other.
@@ -47,8 +51,9 @@ struct StoreState : ForkGate::Member {
   std::chrono::steady_clock::time_point next_attempt{};  // to open it, after a failure
   bool damaged = false;                                  // beyond use: to be replaced
   bool told_of_trouble = false;                          // and nothing has worked since
+  bool told_of_distrust = false;                         // of code for a CPU that isn't taken
   std::vector<std::string> warnings;                     // to be told at the Session's end
-  std::string current_compiler;
+  CurrentCompilers current_compilers;                    // that this process has set
   struct Use {
     std::int64_t hits = 0, last_used = 0;
   };

@@ -21,10 +21,10 @@ namespace {
 constexpr char kReadByKey[] = FMS_READ_RECORD "k.key = ?1";
 constexpr char kReadById[] = FMS_READ_RECORD "k.id = ?1";
 constexpr char kList[] = "SELECT " FMS_ROW_COLUMNS " FROM kernel k ORDER BY k.id";
+constexpr char kRow[] = "SELECT " FMS_ROW_COLUMNS " FROM kernel k WHERE k.key = ?1";
 #undef FMS_READ_RECORD
 #undef FMS_ROW_COLUMNS
 
-constexpr char kPresence[] = "SELECT error_code != '' FROM kernel WHERE key = ?1";
 constexpr char kIds[] = "SELECT id FROM kernel ORDER BY key";
 constexpr char kIdsBetween[] =
     "SELECT id FROM kernel WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3";
@@ -149,12 +149,11 @@ SqlResult<std::optional<Record>> read_record(Database& database, std::int64_t id
   return read_one(read);
 }
 
-SqlResult<Presence> read_presence(Database& database, const Digest& key) {
-  FMS_TRY(Statement read, database.prepare(kPresence));
+SqlResult<std::optional<Record>> read_row(Database& database, const Digest& key) {
+  FMS_TRY(Statement read, database.prepare(kRow));
   read.bind(1, std::span(key.bytes));
   FMS_TRY(const bool found, read.step());
-  if (!found) return Presence::kNothing;
-  return read.integer(0) != 0 ? Presence::kFailure : Presence::kCode;
+  return found ? std::optional(row_at(read)) : std::nullopt;
 }
 
 SqlResult<std::vector<std::int64_t>> record_ids(Database& database) {

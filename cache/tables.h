@@ -29,8 +29,8 @@ struct Counts {
 SqlResult<std::optional<Record>> read_record(Database& database, const Digest& key);
 SqlResult<std::optional<Record>> read_record(Database& database, std::int64_t id);
 
-// What stands under a key. Reads no code.
-SqlResult<Presence> read_presence(Database& database, const Digest& key);
+// What stands under a key, without key fields, log and code. Nothing: there is none.
+SqlResult<std::optional<Record>> read_row(Database& database, const Digest& key);
 
 // Ids of all records, those of keys in order.
 SqlResult<std::vector<std::int64_t>> record_ids(Database& database);

@@ -84,6 +84,22 @@ TEST_F(BundleTest, FailuresStayBehind) {
   EXPECT_EQ(target_->stats()->failed_entries, 0);
 }
 
+TEST_F(BundleTest, CodeForACpuIsImportedOnlyByWhoAnswersForIt) {
+  ASSERT_TRUE(source_->put(sample_key(50), sample_host_object(50), sample_record(50)));
+  ASSERT_EQ(*source_->export_bundle(bundle_), 11);
+  const auto report = target_->import_bundle(bundle_);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(report->added, 10);
+  EXPECT_EQ(report->host_code_skipped, 1);
+  EXPECT_TRUE(serves(*target_, 3));
+  EXPECT_TRUE(misses(*target_, 50));
+  const auto trusted = target_->import_bundle(bundle_, {.trust_host_code = true});
+  EXPECT_EQ(trusted->added, 1);
+  EXPECT_EQ(trusted->present, 10);
+  EXPECT_EQ(trusted->host_code_skipped, 0);
+  EXPECT_EQ(target_->presence(sample_key(50)), Presence::kCode);
+}
+
 TEST_F(BundleTest, HoldsOnlyWhatIsWanted) {
   const auto count = source_->export_bundle(
       bundle_, [](const StoreEntry& entry) { return entry.format == "cubin"; });

@@ -11,6 +11,7 @@ namespace fms {
 namespace {
 
 constexpr std::int64_t kDay = 24 * 3600;
+constexpr const char* kOldCompiler = "nvrtc 12.8.93 build 7";
 
 class CollectorTest : public ::testing::Test {
  protected:
@@ -67,7 +68,7 @@ TEST_F(CollectorTest, WithoutALimitNothingGoes) {
 TEST_F(CollectorTest, ObsoleteCompilersGoFirst) {
   const auto store = open();
   for (int n = 0; n < 10; ++n)
-    put(*store, n, {.compile_ms = n < 5 ? 1e6 : 1, .compiler = n < 5 ? "old" : kCompiler});
+    put(*store, n, {.compile_ms = n < 5 ? 1e6 : 1, .compiler = n < 5 ? kOldCompiler : kCompiler});
   store->set_current_compiler(kCompiler);
   EXPECT_EQ(store->gc(60'000)->evicted, 5);
   for (int n = 0; n < 10; ++n) EXPECT_EQ(has(*store, n), n >= 5) << n;
@@ -77,12 +78,28 @@ TEST_F(CollectorTest, TheCurrentCompilerIsRememberedForOtherProcesses) {
   {
     const auto store = open();
     for (int n = 0; n < 10; ++n)
-      put(*store, n, {.compile_ms = n < 5 ? 1e6 : 1, .compiler = n < 5 ? "old" : kCompiler});
+      put(*store, n, {.compile_ms = n < 5 ? 1e6 : 1, .compiler = n < 5 ? kOldCompiler : kCompiler});
     store->set_current_compiler(kCompiler);
   }
   const auto store = open();
   EXPECT_EQ(store->gc(60'000)->evicted, 5);
   for (int n = 0; n < 10; ++n) EXPECT_EQ(has(*store, n), n >= 5) << n;
+}
+
+TEST_F(CollectorTest, ACompilerIsObsoleteOnlyToOneOfItsName) {
+  {
+    const auto store = open();
+    for (int n = 0; n < 10; ++n) put(*store, n, {.compiler = n < 5 ? kHostCompiler : kOldCompiler});
+    store->set_current_compiler(kCompiler);
+  }
+  const auto store = open();
+  store->set_current_compiler(kHostCompiler);
+  EXPECT_EQ(store->gc(60'000)->evicted, 5);
+  for (int n = 0; n < 10; ++n) EXPECT_EQ(has(*store, n), n < 5) << n;
+  store->set_current_compiler("llvm 19.1.7 build 2");
+  for (int n = 10; n < 15; ++n) put(*store, n, {.compile_ms = 1});
+  EXPECT_EQ(store->gc(60'000)->evicted, 5);
+  for (int n = 0; n < 15; ++n) EXPECT_EQ(has(*store, n), n >= 10) << n;
 }
 
 TEST_F(CollectorTest, ThenWhatSavesTheLeastTimeForItsBytes) {

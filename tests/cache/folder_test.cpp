@@ -1,6 +1,7 @@
 #include "cache/folder.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "cache/fork_gate.h"
 #include "cache/lock_file.h"
@@ -33,6 +34,36 @@ TEST(FolderTest, LocalFileSystemsArent) {
 
 TEST(FolderTest, AFolderThatIsntThereIsTakenForANetwork) {
   EXPECT_TRUE(on_network_file_system("/nonexistent/folder"));
+}
+
+TEST(FolderTest, AFileIsTrustedIfNobodyElseCanHaveMadeIt) {
+  const TemporaryFolder folder;
+  const std::filesystem::path above = folder / "above", place = above / "place";
+  const std::filesystem::path file = place / "file";
+  std::filesystem::create_directories(place);
+  write_file(file, "x");
+  struct Modes {
+    mode_t file, place, above;
+    bool trusted;
+  };
+  for (const Modes& modes : {
+           Modes{.file = 0644, .place = 0755, .above = 0755, .trusted = true},
+           Modes{.file = 0600, .place = 0700, .above = 0775, .trusted = true},
+           Modes{.file = 0600, .place = 0700, .above = 01777, .trusted = true},  // as /tmp
+           Modes{.file = 0600, .place = 0700, .above = 0777, .trusted = false},
+           Modes{.file = 0664, .place = 0755, .above = 0755, .trusted = false},
+           Modes{.file = 0602, .place = 0755, .above = 0755, .trusted = false},
+           Modes{.file = 0644, .place = 0775, .above = 0755, .trusted = false},
+           Modes{.file = 0644, .place = 01777, .above = 0755, .trusted = false},
+       }) {
+    ASSERT_EQ(::chmod(file.c_str(), modes.file), 0);
+    ASSERT_EQ(::chmod(place.c_str(), modes.place), 0);
+    ASSERT_EQ(::chmod(above.c_str(), modes.above), 0);
+    EXPECT_EQ(check_trusted_file(file).has_value(), modes.trusted)
+        << std::oct << modes.file << ' ' << modes.place << ' ' << modes.above;
+  }
+  EXPECT_FALSE(check_trusted_file(place)) << "no file";
+  EXPECT_FALSE(check_trusted_file(place / "none"));
 }
 
 TEST(LockFileTest, OneHolderOverThreadsAndProcesses) {

@@ -111,6 +111,15 @@ TEST_F(KernelStoreTest, AFailureOfAnotherCompilerIsAMiss) {
   EXPECT_TRUE(misses(*open(), 1));  // also to who hasn't said which compiler it has
 }
 
+TEST_F(KernelStoreTest, ACompilerOfAnotherNameMakesNoFailureAMiss) {
+  const auto store = open();
+  ASSERT_TRUE(put_failure(*store, 1));
+  store->set_current_compiler(kCompiler);
+  store->set_current_compiler(kHostCompiler);
+  EXPECT_TRUE(serves_failure(*store, 1));
+  EXPECT_TRUE(serves_failure(*open(), 1));
+}
+
 TEST_F(KernelStoreTest, CodeReplacesAFailureButAFailureNeverCode) {
   const auto store = open();
   ASSERT_TRUE(put_failure(*store, 1));

@@ -106,6 +106,22 @@ TEST(RecordTest, WhatCantBeReadBackIsntEncoded) {
   EXPECT_FALSE(encode(sample_key(1), object, sample_record(1), 1));
 }
 
+TEST(RecordTest, CodeOfTheWrongKindForItsTargetIsNeitherWrittenNorRead) {
+  ObjectCode object = sample_host_object(1);
+  ASSERT_TRUE(encode(sample_key(1), object, sample_record(1), 1));
+  object.format = ObjectFormat::kCubin;
+  EXPECT_FALSE(encode(sample_key(1), object, sample_record(1), 1));
+  object = sample_object(1);
+  object.format = ObjectFormat::kElf;
+  EXPECT_FALSE(encode(sample_key(1), object, sample_record(1), 1));
+  Record record = sample();
+  record.format = "elf";
+  EXPECT_EQ(decoding_fails_with(record), ErrorCode::kCorrupt);
+  record = sample();
+  record.target = "cpu:x86-64-v3";
+  EXPECT_EQ(decoding_fails_with(record), ErrorCode::kCorrupt);
+}
+
 TEST(RecordTest, ACompileTimeThatIsNoNumberIsKeptAsZero) {
   ObjectCode object = sample_object(1);
   for (const double odd :

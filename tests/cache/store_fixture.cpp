@@ -67,6 +67,14 @@ ObjectCode sample_object(int n, std::size_t size) {
   return object;
 }
 
+ObjectCode sample_host_object(int n) {
+  ObjectCode object = sample_object(n);
+  object.format = ObjectFormat::kElf;
+  object.target = {.kind = Target::Kind::kCpu, .arch = "x86-64-v3"};
+  object.compiler = kHostCompiler;
+  return object;
+}
+
 StoreRecord sample_record(int n) {
   return {.template_name = "saxpy",
           .specialization = fmt::format("saxpy<kN={}>", n),

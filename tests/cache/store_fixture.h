@@ -43,11 +43,14 @@ class Warnings {
 };
 
 inline constexpr const char* kCompiler = "nvrtc 13.0.88 build 1";
+inline constexpr const char* kHostCompiler = "llvm 19.1.7 build 1";
 inline constexpr std::size_t kSampleBytes = 4000;
 
 Digest sample_key(int n);
 // Object code that depends on n in every field that can.
 ObjectCode sample_object(int n, std::size_t size = kSampleBytes);
+// The same for a CPU, to be executed by whoever loads it.
+ObjectCode sample_host_object(int n);
 StoreRecord sample_record(int n);
 StoredFailure sample_failure(int n);
 Target sample_target();

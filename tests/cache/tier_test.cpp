@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <map>
 
@@ -107,6 +108,47 @@ TEST_F(TierTest, AReadOnlyTierThatOthersMayWriteIsRefused) {
   ASSERT_EQ(::chmod(file_.c_str(), 0644), 0);
   ASSERT_EQ(::chmod(store_.c_str(), 0777), 0);
   EXPECT_FALSE(KernelStore::open_read_only(store_));
+}
+
+// A store with code for a GPU under key 0 and for a CPU under key 1.
+void make_mixed_store(const fs::path& directory) {
+  make_sample_store(directory, 1);
+  ASSERT_TRUE(open_or_die(directory)->put(sample_key(1), sample_host_object(1), sample_record(1)));
+}
+
+TEST_F(TierTest, CodeForACpuIsTakenFromFilesOfThisUsersOrRoots) {
+  make_mixed_store(store_);
+  const auto tier = KernelStore::open_read_only(store_, options());
+  ASSERT_TRUE(tier) << tier.error().message;
+  const auto found = (*tier)->find(sample_key(1));
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(equal(std::get<ObjectCode>(*found), sample_host_object(1)));
+  EXPECT_EQ((*tier)->presence(sample_key(1)), Presence::kCode);
+  EXPECT_TRUE(warnings_.all().empty());
+}
+
+TEST_F(TierTest, CodeForACpuThatOthersMayHavePutThereIsAMissAndSaysWhy) {
+  const fs::path open_to_all = folder_ / "open", store = open_to_all / "store";
+  make_mixed_store(store);
+  ASSERT_EQ(::chmod(open_to_all.c_str(), 0777), 0);
+  const auto tier = KernelStore::open_read_only(store, options());
+  ASSERT_TRUE(tier) << tier.error().message;
+  EXPECT_TRUE(serves(**tier, 0)) << "code for a GPU can do nothing to the user's files";
+  for (int time = 0; time < 2; ++time) EXPECT_TRUE(misses(**tier, 1));
+  EXPECT_EQ((*tier)->presence(sample_key(1)), Presence::kNothing);
+  EXPECT_EQ(warnings_.all().size(), 1u);
+  EXPECT_TRUE(warnings_.mention(open_to_all.string() + " may be written by others"));
+}
+
+TEST_F(TierTest, CodeForACpuFromAnotherUsersFileIsAMissAndSaysWhy) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  make_mixed_store(store_);
+  ASSERT_EQ(::chown(file_.c_str(), 65534, 65534), 0);
+  const auto tier = KernelStore::open_read_only(store_, options());
+  ASSERT_TRUE(tier) << tier.error().message;
+  EXPECT_TRUE(serves(**tier, 0));
+  EXPECT_TRUE(misses(**tier, 1));
+  EXPECT_TRUE(warnings_.mention("belongs to user 65534"));
 }
 
 TEST_F(TierTest, AReadOnlyTierThatIsntThereIsNotFound) {
