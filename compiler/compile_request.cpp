@@ -43,13 +43,46 @@ std::string summary_of(std::string_view value) {
 
 }  // namespace
 
+std::string_view to_string(Sanitizer sanitizer) {
+  switch (sanitizer) {
+    case Sanitizer::kAddress:
+      return "address";
+    case Sanitizer::kUndefined:
+      return "undefined";
+    case Sanitizer::kThread:
+      break;
+  }
+  return "thread";
+}
+
+Result<std::vector<Sanitizer>> parse_sanitizers(std::string_view list) {
+  constexpr Sanitizer kAll[] = {Sanitizer::kAddress, Sanitizer::kUndefined, Sanitizer::kThread};
+  std::vector<Sanitizer> chosen;
+  while (!list.empty()) {
+    const std::size_t end = std::min(list.find(','), list.size());
+    const std::string_view name = list.substr(0, end);
+    const auto* found = std::ranges::find(kAll, name, [](Sanitizer s) { return to_string(s); });
+    if (found == std::end(kAll)) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("can't sanitize for \"{}\": there are address, undefined and thread",
+                              name.substr(0, 80)));
+    }
+    chosen.push_back(*found);
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  std::ranges::sort(chosen);
+  const auto repeated = std::ranges::unique(chosen);
+  chosen.erase(repeated.begin(), repeated.end());
+  return chosen;
+}
+
 CompileRequest make_request(const Specialization& specialization, const Target& target,
                             std::string compiler_fingerprint, const CompileOptions& options) {
   const KernelTemplate& kernel_template = specialization.kernel_template();
   CompileRequest request{
       .compiler = std::move(compiler_fingerprint),
       .target = target,
-      .format = options.format,
+      .format = target.kind == Target::Kind::kCpu ? ObjectFormat::kElf : options.format,
       .entry = kernel_template.name(),
       .source = render(specialization),
       .headers = {kernel_template.headers().begin(), kernel_template.headers().end()},
@@ -64,6 +97,11 @@ CompileRequest make_request(const Specialization& specialization, const Target& 
                               (is_ptx ? "compute_" + target.arch.substr(3) : target.arch));
     // Functions without __device__ are device functions, as constexpr ones of a template are.
     request.options.emplace_back("-default-device");
+  } else {
+    request.options.emplace_back("-O3");
+    for (const Sanitizer each : options.sanitize) {
+      request.options.push_back(fmt::format("-sanitize={}", to_string(each)));
+    }
   }
   if (options.lineinfo) request.options.emplace_back("-lineinfo");
   return request;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "compiler/digest.h"
@@ -29,9 +30,17 @@ struct CompileRequest {
   bool allow_serialized_wgmma = false;
 };
 
+// What code for a CPU target can watch itself for, and report.
+enum class Sanitizer { kAddress, kUndefined, kThread };
+std::string_view to_string(Sanitizer sanitizer);  // "address", "undefined", "thread"
+
+// "address,undefined": in the order of the enumeration, each once.
+Result<std::vector<Sanitizer>> parse_sanitizers(std::string_view list);
+
 struct CompileOptions {
-  ObjectFormat format = ObjectFormat::kCubin;
+  ObjectFormat format = ObjectFormat::kCubin;  // of CUDA targets; those of a CPU have kElf alone
   bool lineinfo = false;
+  std::vector<Sanitizer> sanitize;  // of CPU targets; others have none
 };
 
 // The request that compiles `specialization` for `target` with the compiler of that fingerprint.

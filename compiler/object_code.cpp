@@ -55,15 +55,24 @@ int saturating_add(int a, int b) {
 }  // namespace
 
 std::string_view to_string(ObjectFormat format) {
-  return format == ObjectFormat::kCubin ? "cubin" : "ptx";
+  switch (format) {
+    case ObjectFormat::kCubin:
+      return "cubin";
+    case ObjectFormat::kPtx:
+      return "ptx";
+    case ObjectFormat::kElf:
+      break;
+  }
+  return "elf";
 }
 
 Result<ObjectFormat> parse_object_format(std::string_view text) {
   if (text == "cubin") return ObjectFormat::kCubin;
   if (text == "ptx") return ObjectFormat::kPtx;
+  if (text == "elf") return ObjectFormat::kElf;
   return fail(ErrorCode::kInvalidArgument, "can't use the object format \"" +
                                                std::string(text.substr(0, 80)) +
-                                               "\": expected cubin or ptx");
+                                               "\": expected cubin, ptx or elf");
 }
 
 void read_ptxas_log(std::string_view log, std::string_view entry, Resources& resources) {

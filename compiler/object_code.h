@@ -11,9 +11,13 @@
 
 namespace fms {
 
-enum class ObjectFormat { kCubin, kPtx };
+enum class ObjectFormat {
+  kCubin,
+  kPtx,
+  kElf,  // a relocatable object of a CPU target: compiler/cpu_abi.h
+};
 
-std::string_view to_string(ObjectFormat format);  // "cubin", "ptx"
+std::string_view to_string(ObjectFormat format);  // "cubin", "ptx", "elf"
 Result<ObjectFormat> parse_object_format(std::string_view text);
 
 // One parameter of a compiled kernel, as the driver lays it out.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "compiler/llvm_library.h"
+
 namespace fms {
 namespace {
 
@@ -39,6 +41,7 @@ Result<Target> parse_cuda(std::string_view text, std::string_view arch) {
 Result<Target> Target::parse(std::string_view text) {
   constexpr std::string_view kCudaPrefix = "cuda:";
   constexpr std::string_view kCpuPrefix = "cpu:";
+  if (text == "cpu" || text == "cpu:native") return host_target();
   if (text.starts_with(kCpuPrefix)) {
     const std::string_view arch = text.substr(kCpuPrefix.size());
     const auto plain = [](char c) {

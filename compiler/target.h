@@ -17,7 +17,8 @@ struct Target {
   std::string arch;  // "sm_90a", "x86-64-v3"
 
   // Accepts "cuda:sm_90a" and, for CUDA, "sm_90a" alone. Refuses architectures below sm_75 and
-  // above sm_121, the ones this project supports.
+  // above sm_121, the ones this project supports. "cpu" and "cpu:native" are host_target(); of
+  // other processors' names it is the compiler that knows which there are.
   static Result<Target> parse(std::string_view text);
 
   std::string to_string() const;

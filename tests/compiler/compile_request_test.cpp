@@ -119,6 +119,26 @@ TEST(CompileRequestTest, MakeRequestPutsInOnlyWhatDecidesTheBytes) {
   EXPECT_EQ(ptx.options, (std::vector<std::string>{"--std=c++20", "--gpu-architecture=compute_90a",
                                                    "-default-device", "-lineinfo"}));
   EXPECT_NE(cache_key(cubin), cache_key(ptx));
+  const CompileRequest elf = make_request(s, Target::parse("cpu:x86-64-v3").value(), "a compiler");
+  EXPECT_EQ(elf.options, (std::vector<std::string>{"--std=c++20", "-O3"}));
+  EXPECT_EQ(elf.format, ObjectFormat::kElf);
+  const CompileRequest checked =
+      make_request(s, elf.target, "a compiler",
+                   {.lineinfo = true, .sanitize = {Sanitizer::kAddress, Sanitizer::kThread}});
+  EXPECT_EQ(checked.options, (std::vector<std::string>{"--std=c++20", "-O3", "-sanitize=address",
+                                                       "-sanitize=thread", "-lineinfo"}));
+}
+
+TEST(SanitizerTest, AListIsPutInOrderAndANameThatIsntOneIsRefused) {
+  EXPECT_EQ(parse_sanitizers("thread,address,thread").value(),
+            (std::vector{Sanitizer::kAddress, Sanitizer::kThread}));
+  EXPECT_EQ(parse_sanitizers("undefined").value(), std::vector{Sanitizer::kUndefined});
+  EXPECT_TRUE(parse_sanitizers("").value().empty());
+  for (const char* wrong : {"leak", "address,,thread", "Address", " address", ","}) {
+    const auto refused = parse_sanitizers(wrong);
+    ASSERT_FALSE(refused) << wrong;
+    EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  }
 }
 
 }  // namespace

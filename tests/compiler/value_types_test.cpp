@@ -119,6 +119,14 @@ TEST(TargetTest, ReadsBothSpellingsAndKeepsTheSuffix) {
   EXPECT_EQ(Target::parse("cpu:x86-64-v3").value().to_string(), "cpu:x86-64-v3");
 }
 
+TEST(TargetTest, TheCpuHereHasTheLevelThatEveryBuildCanName) {
+  const Target here = Target::parse("cpu").value();
+  EXPECT_EQ(here.kind, Target::Kind::kCpu);
+  EXPECT_TRUE(here.arch.starts_with("x86-64-v")) << here.arch;
+  EXPECT_EQ(Target::parse("cpu:native").value(), here);
+  EXPECT_EQ(Target::parse(here.to_string()).value(), here);
+}
+
 TEST(TargetTest, RefusesWhatIsNoTargetOfThisProject) {
   for (const char* text :
        {"", "cuda:", "sm_", "sm_a", "sm_70", "sm_122", "sm_090", "sm_-80", "sm_90b", "sm_90aa",
@@ -149,6 +157,7 @@ TEST(TargetTest, RunsOnTheSameMajorAndNoLesserMinor) {
 TEST(ObjectFormatTest, NamesReadBack) {
   EXPECT_EQ(parse_object_format("cubin").value(), ObjectFormat::kCubin);
   EXPECT_EQ(parse_object_format(to_string(ObjectFormat::kPtx)).value(), ObjectFormat::kPtx);
+  EXPECT_EQ(parse_object_format(to_string(ObjectFormat::kElf)).value(), ObjectFormat::kElf);
   EXPECT_FALSE(parse_object_format("sass").has_value());
 }
 

@@ -1,0 +1,91 @@
+#include "compiler/llvm/pipeline.h"
+
+#include <fmt/format.h>
+#include <llvm/Analysis/TargetLibraryInfo.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/Triple.h>
+
+#include <mutex>
+
+namespace fms::cpu {
+namespace {
+
+constexpr const char* kTriple = "x86_64-unknown-linux-gnu";
+
+llvm::PipelineTuningOptions tuning(bool vectorize) {
+  llvm::PipelineTuningOptions options;
+  options.LoopVectorization = vectorize;
+  options.SLPVectorization = false;  // threads are what is vectorised
+  options.LoopInterleaving = vectorize;
+  options.MergeFunctions = false;
+  return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<llvm::TargetMachine>> make_machine(const std::string& cpu) {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    LLVMInitializeX86AsmParser();
+  });
+  std::string why;
+  const llvm::Target* target = llvm::TargetRegistry::lookupTarget(kTriple, why);
+  if (target == nullptr) {
+    return fail(ErrorCode::kUnavailable, "this LLVM has no x86-64 back end: " + why);
+  }
+  const std::unique_ptr<llvm::MCSubtargetInfo> facts(
+      target->createMCSubtargetInfo(kTriple, "", ""));
+  if (!facts || !facts->isCPUStringValid(cpu)) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("can't compile for cpu:{}: LLVM knows no such processor; x86-64-v2, "
+                            "x86-64-v3 and x86-64-v4 are common ones, `cpu` is this machine's",
+                            cpu));
+  }
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;
+  std::unique_ptr<llvm::TargetMachine> machine(
+      target->createTargetMachine(kTriple, cpu, "", options, llvm::Reloc::PIC_,
+                                  llvm::CodeModel::Small, llvm::CodeGenOptLevel::Default));
+  if (!machine) return fail(ErrorCode::kInternal, "LLVM makes no target machine for " + cpu);
+  return machine;
+}
+
+Passes::Passes(llvm::TargetMachine& machine, bool vectorize)
+    : builder_(&machine, tuning(vectorize)) {
+  builder_.registerModuleAnalyses(modules_);
+  builder_.registerCGSCCAnalyses(graphs_);
+  builder_.registerFunctionAnalyses(functions_);
+  builder_.registerLoopAnalyses(loops_);
+  builder_.crossRegisterProxies(loops_, functions_, graphs_, modules_);
+}
+
+void optimize(llvm::Module& module, llvm::TargetMachine& machine) {
+  Passes passes(machine, /*vectorize=*/true);
+  llvm::ModulePassManager pipeline =
+      passes.builder().buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2);
+  passes.run(pipeline, module);
+}
+
+Result<std::vector<std::byte>> generate(llvm::Module& module, llvm::TargetMachine& machine,
+                                        FileKind kind) {
+  llvm::SmallVector<char, 0> text;
+  llvm::raw_svector_ostream out(text);
+  llvm::legacy::PassManager passes;
+  const auto type = kind == FileKind::kObject ? llvm::CodeGenFileType::ObjectFile
+                                              : llvm::CodeGenFileType::AssemblyFile;
+  if (machine.addPassesToEmitFile(passes, out, nullptr, type)) {
+    return fail(ErrorCode::kInternal, "LLVM can't write object files for this processor");
+  }
+  passes.run(module);
+  const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
+  return std::vector<std::byte>(bytes, bytes + text.size());
+}
+
+}  // namespace fms::cpu
