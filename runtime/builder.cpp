@@ -35,6 +35,11 @@ StoreRecord make_record(const Specialization& specialization, const CompileReque
           .key_fields = explain_key(request)};
 }
 
+bool answers(const ObjectCode& object, const CompileRequest& request) {
+  return object.target == request.target && object.format == request.format &&
+         object.entry == request.entry;
+}
+
 void write_file(const fs::path& file, const void* data, std::size_t size) {
   std::ofstream out(file, std::ios::binary);
   if (!out.write(static_cast<const char*>(data), static_cast<std::streamsize>(size)).flush()) {
@@ -51,6 +56,7 @@ Builder::Builder(const JitOptions& options) : options_(options) {
     folder = BuildLocks::default_folder(store_->path().parent_path() / "locks");
   }
   locks_ = std::make_unique<BuildLocks>(folder);
+  compilers_ = std::make_unique<Compilers>(options_, store_.get());
 }
 
 void Builder::open_tiers() {
@@ -87,52 +93,28 @@ std::vector<const KernelStore*> Builder::read_tiers() const {
   return tiers;
 }
 
-Result<std::shared_ptr<const Compiler>> Builder::compiler() {
-  const std::lock_guard lock(mutex_);
-  if (compiler_) return compiler_;
-  if (options_.compiler) {
-    compiler_ = options_.compiler;
-    return compiler_;
-  }
-  FMS_TRY(const Toolkit toolkit, find_toolkit(options_.toolkit));
-  FMS_TRY(compiler_, open_compiler(toolkit, {.precompile_headers = options_.precompile_headers}));
-  own_fingerprint_ = compiler_->fingerprint();
-  if (store_) {
-    store_->put_note("toolkit " + sha256(toolkit_identity(toolkit)).hex(), *own_fingerprint_);
-    store_->set_current_compiler(*own_fingerprint_);
-  }
-  return compiler_;
-}
-
-// A process that finds all its kernels in the store needn't open NVRTC: the store remembers which
-// fingerprint the toolkit's files had.
-Result<std::string> Builder::own_fingerprint() {
-  {
-    const std::lock_guard lock(mutex_);
-    if (own_fingerprint_) return *own_fingerprint_;
-    if (!options_.compiler) {
-      FMS_TRY(const Toolkit toolkit, find_toolkit(options_.toolkit));
-      if (store_) {
-        own_fingerprint_ = store_->find_note("toolkit " + sha256(toolkit_identity(toolkit)).hex());
-      }
-      if (own_fingerprint_) return *own_fingerprint_;
-    }
-  }
-  FMS_TRY(const auto opened, compiler());
-  return opened->fingerprint();
+Result<std::shared_ptr<const Compiler>> Builder::compiler(Target::Kind kind) {
+  return compilers_->open(kind);
 }
 
 // The keys under which the code may stand: that of the compiler at hand; and, where nothing will be
 // compiled, those of all compilers whose code the tiers hold (law 5).
 Result<std::vector<Builder::Candidate>> Builder::candidates(const Specialization& specialization,
                                                             const Target& target) {
+  if (target.kind == Target::Kind::kCuda && !options_.sanitize.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("can't sanitize {} for {}: only kernels for a CPU check themselves; "
+                            "build for the target cpu, or unset FMS_SANITIZE",
+                            specialization.kernel_template().name(), target.to_string()));
+  }
   std::vector<std::string> fingerprints;
-  Result<std::string> own = own_fingerprint();
+  Result<std::string> own = compilers_->fingerprint(target.kind);
   if (own) fingerprints.push_back(*own);
   if (!own || options_.offline) {
     const auto add = [&](KernelStore& tier) {
       for (std::string& each : tier.compilers()) {
-        if (std::ranges::find(fingerprints, each) == fingerprints.end()) {
+        if (Compilers::may_make(target.kind, each) &&
+            std::ranges::find(fingerprints, each) == fingerprints.end()) {
           fingerprints.push_back(std::move(each));
         }
       }
@@ -147,8 +129,9 @@ Result<std::vector<Builder::Candidate>> Builder::candidates(const Specialization
   }
   std::vector<Candidate> all;
   for (std::string& fingerprint : fingerprints) {
-    CompileRequest request = make_request(specialization, target, std::move(fingerprint),
-                                          {.lineinfo = options_.lineinfo});
+    CompileRequest request =
+        make_request(specialization, target, std::move(fingerprint),
+                     {.lineinfo = options_.lineinfo, .sanitize = options_.sanitize});
     const Digest key = cache_key(request);
     all.push_back({std::move(request), key});
   }
@@ -175,10 +158,18 @@ std::optional<Result<Built>> Builder::look_up(const Candidate& candidate) {
         "another compiler, or after `fms cache clear`.";
     return Result<Built>(std::unexpected(std::move(error)));
   }
+  Built built{.object = std::get<ObjectCode>(*std::move(found)),
+              .key = candidate.key,
+              .origin = Origin::kStore};
+  // A record's checksum says that it is whole, not that it was made for this request.
+  if (!answers(built.object, candidate.request)) {
+    log_warn(fmt::format("passing over the stored kernel {}: it is {} for {}, not what was asked",
+                         candidate.key.hex().substr(0, 16), built.object.entry,
+                         built.object.target.to_string()));
+    return std::nullopt;
+  }
   ++store_hits_;
-  return Built{.object = std::get<ObjectCode>(std::move(*found)),
-               .key = candidate.key,
-               .origin = Origin::kStore};
+  return built;
 }
 
 std::optional<Result<Built>> Builder::look_up(const std::vector<Candidate>& all) {
@@ -219,7 +210,7 @@ Result<Built> Builder::build(const Specialization& specialization, const Target&
                     specialization.to_string(), target.to_string(),
                     all.front().key.hex().substr(0, 16)));
   }
-  const Result<std::shared_ptr<const Compiler>> opened = compiler();
+  const Result<std::shared_ptr<const Compiler>> opened = compiler(target.kind);
   if (!opened) {
     return std::unexpected(
         with_context(fmt::format("{} for {} is not in the store, and can't be compiled",
@@ -239,7 +230,7 @@ Result<Built> Builder::build(const Specialization& specialization, const Target&
 }
 
 Result<Built> Builder::rebuild(const Specialization& specialization, const Target& target) {
-  FMS_TRY_VOID(compiler());
+  FMS_TRY_VOID(compiler(target.kind));
   FMS_TRY(const std::vector<Candidate> all, candidates(specialization, target));
   return flights_.run(all.front().key,
                       [&] { return compile_once(specialization, all.front(), false, {}); });
@@ -286,11 +277,12 @@ Result<Built> Builder::compile_once(const Specialization& specialization,
 
 Result<Built> Builder::compile(const Specialization& specialization, const Candidate& candidate,
                                const CancelToken& cancel) {
-  FMS_TRY(const std::shared_ptr<const Compiler> compiler, this->compiler());
+  FMS_TRY(const std::shared_ptr<const Compiler> compiler,
+          this->compiler(candidate.request.target.kind));
   log_debug(fmt::format("compiling {} for {}", specialization.to_string(),
                         candidate.request.target.to_string()));
   CompileRequest request = candidate.request;
-  // The store's note of the fingerprint can be wrong only if the toolkit's files changed under
+  // The store's note of the fingerprint can be wrong only if the compiler's files changed under
   // their old times; then the key is that of the compiler that really works.
   Digest key = candidate.key;
   if (request.compiler != compiler->fingerprint()) {

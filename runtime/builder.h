@@ -3,7 +3,6 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,13 +10,14 @@
 #include "cache/kernel_store.h"
 #include "compiler/compiler.h"
 #include "runtime/build_lock.h"
+#include "runtime/compilers.h"
 #include "runtime/jit.h"
 #include "runtime/single_flight.h"
 
 namespace fms {
 
-// From a specialisation to object code: the store's tiers, the locks, the compiler. Needs no
-// device.
+// From a specialisation to object code: the store's tiers, the locks, the compilers. Needs
+// no device.
 //
 // Thread-safe.
 class Builder {
@@ -33,7 +33,7 @@ class Builder {
   std::optional<Built> find(const Specialization& specialization, const Target& target);
   Result<bool> has(const Specialization& specialization, const Target& target);
   Result<CompileRequest> request(const Specialization& specialization, const Target& target);
-  Result<std::shared_ptr<const Compiler>> compiler();
+  Result<std::shared_ptr<const Compiler>> compiler(Target::Kind kind);
 
   KernelStore* store() const { return store_.get(); }
   std::vector<const KernelStore*> read_tiers() const;
@@ -46,7 +46,6 @@ class Builder {
   };
 
   void open_tiers();
-  Result<std::string> own_fingerprint();
   Result<std::vector<Candidate>> candidates(const Specialization& specialization,
                                             const Target& target);
   std::optional<Result<Built>> look_up(const std::vector<Candidate>& candidates);
@@ -62,11 +61,8 @@ class Builder {
   std::unique_ptr<KernelStore> store_;               // null: none can be written
   std::vector<std::unique_ptr<KernelStore>> tiers_;  // read-only
   std::unique_ptr<BuildLocks> locks_;
+  std::unique_ptr<Compilers> compilers_;
   SingleFlight<Digest, Built> flights_;
-
-  std::mutex mutex_;
-  std::shared_ptr<const Compiler> compiler_;    // guarded by mutex_
-  std::optional<std::string> own_fingerprint_;  // guarded by mutex_
 
   std::atomic<std::int64_t> store_hits_{0}, compiles_{0}, failures_{0}, waits_{0};
   std::atomic<double> compile_ms_{0}, wait_ms_{0};

@@ -6,6 +6,9 @@
 #include <map>
 #include <mutex>
 
+#include "compiler/llvm_library.h"
+#include "runtime/cpu/cpu_driver.h"
+#include "runtime/cpu/host.h"
 #include "runtime/device_scope.h"
 #include "runtime/driver.h"
 
@@ -83,7 +86,9 @@ Result<DeviceInfo> read_info(const Driver& driver, CUdevice device, int ordinal)
 }  // namespace
 
 std::string describe(const Device& device) {
-  return fmt::format("cuda:{} ({})", device.info().ordinal, device.info().name);
+  const DeviceInfo& info = device.info();
+  return device.is_cpu() ? fmt::format("cpu ({})", info.name)
+                         : fmt::format("cuda:{} ({})", info.ordinal, info.name);
 }
 
 Result<DeviceScope> DeviceScope::replace(const Device& device, CUcontext previous) {
@@ -127,11 +132,22 @@ Result<std::shared_ptr<Device>> Device::open(int ordinal) {
   return device;
 }
 
+Result<std::shared_ptr<Device>> Device::cpu() {
+  return cpu::open_device([](std::shared_ptr<const Driver> driver) {
+    return std::shared_ptr<Device>(
+        new Device(std::move(driver), 0, cpu::context(), cpu::host_info()));
+  });
+}
+
 Device::Device(std::shared_ptr<const Driver> driver, int handle, void* context, DeviceInfo info)
-    : driver_(std::move(driver)), handle_(handle), context_(context), info_(std::move(info)) {}
+    : driver_(std::move(driver)),
+      is_cpu_(driver_->is_cpu()),
+      handle_(handle),
+      context_(context),
+      info_(std::move(info)) {}
 
 Device::~Device() {
-  if (!Driver::usable()) return;
+  if (!driver_->usable()) return;
   const DriverFunctions& call = driver_->call;
   if (call.cuDevicePrimaryCtxRelease(handle_) != CUDA_SUCCESS) return;
   // If nobody else in the process uses the device, its context is gone: a thread that kept it as
@@ -146,6 +162,7 @@ Device::~Device() {
 }
 
 Target Device::target() const {
+  if (is_cpu_) return host_target();
   const int capability = info_.compute_capability;
   return {Target::Kind::kCuda, fmt::format("sm_{}{}", capability, capability >= 90 ? "a" : "")};
 }

@@ -11,7 +11,7 @@
 
 namespace fms {
 
-// "cuda:0 (NVIDIA H100)": a device in messages.
+// "cuda:0 (NVIDIA H100)", "cpu (AMD EPYC)": a device in messages.
 std::string describe(const Device& device);
 
 // Makes a device current for the calling thread as long as it lives. What was current before comes
@@ -50,7 +50,7 @@ class [[nodiscard]] DeviceScope {
 // called any more (after a fork, or at exit), and reports nothing.
 template <typename Release>
 void release_on(const Device& device, Release&& release) {
-  if (!Driver::usable()) return;
+  if (!device.driver().usable()) return;
   if (const auto scope = DeviceScope::enter(device))
     std::forward<Release>(release)(device.driver());
 }

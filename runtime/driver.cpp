@@ -109,6 +109,13 @@ std::string_view advice(CUresult code) {
   }
 }
 
+bool was_forked() {
+  const pid_t owner = initialised_by.load(std::memory_order_acquire);
+  return owner != 0 && owner != getpid();
+}
+
+}  // namespace
+
 ErrorCode classify(CUresult code) {
   // 900 to 908 are the ways in which a call can disagree with a graph capture.
   if (code >= CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED &&
@@ -125,8 +132,6 @@ ErrorCode classify(CUresult code) {
       return ErrorCode::kDriver;
   }
 }
-
-}  // namespace
 
 bool is_sticky(CUresult code) {
   switch (code) {
@@ -150,13 +155,10 @@ bool is_sticky(CUresult code) {
   }
 }
 
-bool Driver::usable() {
-  const pid_t owner = initialised_by.load(std::memory_order_acquire);
-  return owner == 0 || owner == getpid();
-}
+bool Driver::usable() const { return !was_forked(); }
 
 Result<std::shared_ptr<const Driver>> Driver::get() {
-  if (!usable()) return fail(ErrorCode::kUnavailable, std::string(kForked));
+  if (was_forked()) return fail(ErrorCode::kUnavailable, std::string(kForked));
   Shared& state = shared();
   const std::lock_guard lock(state.mutex);
   if (!state.current) {
@@ -203,7 +205,7 @@ Result<void> Driver::initialise() {
 }
 
 Error Driver::error(CUresult code, std::string_view function, std::string_view what) const {
-  if (!usable()) return {ErrorCode::kUnavailable, fmt::format("{}: {}", what, kForked), {}};
+  if (was_forked()) return {ErrorCode::kUnavailable, fmt::format("{}: {}", what, kForked), {}};
   const char* name = nullptr;
   const char* meaning = nullptr;
   call.cuGetErrorName(code, &name);
@@ -219,6 +221,56 @@ Error Driver::error(CUresult code, std::string_view function, std::string_view w
             {}};
   }
   return {classify(code), fmt::format("{}: {}: {}{}", what, function, said, advice(code)), {}};
+}
+
+Error Driver::load_error(CUresult code, std::string_view function, std::string_view what) const {
+  Error failure = error(code, function, what);
+  switch (code) {
+    case CUDA_ERROR_NO_BINARY_FOR_GPU:
+      failure.code = ErrorCode::kUnsupported;
+      failure.message += "; compile it for this device's architecture";
+      break;
+    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
+      failure.code = ErrorCode::kUnsupported;
+      failure.message +=
+          "; the compiler is newer than the driver: load a cubin, or update the driver";
+      break;
+    case CUDA_ERROR_INVALID_IMAGE:
+    case CUDA_ERROR_INVALID_SOURCE:
+    case CUDA_ERROR_INVALID_PTX:
+      failure.code = ErrorCode::kCorrupt;
+      failure.message += "; the object code is damaged: compile it again";
+      break;
+    case CUDA_ERROR_NOT_FOUND:
+      failure.code = ErrorCode::kNotFound;
+      break;
+    default:
+      break;
+  }
+  return failure;
+}
+
+Result<CUlibrary> Driver::load(const ObjectCode& object, std::string_view what) const {
+  // cuLibraryLoadData takes no length: it would read past the end of anything shorter than a
+  // header.
+  if (object.bytes.size() < 64) {
+    return fail(ErrorCode::kCorrupt,
+                fmt::format("{}: it is too short to be object code; compile it again", what));
+  }
+  // PTX is a C string to the driver.
+  std::vector<std::byte> text;
+  const std::byte* image = object.bytes.data();
+  if (object.format == ObjectFormat::kPtx) {
+    text = object.bytes;
+    text.push_back(std::byte{0});
+    image = text.data();
+  }
+  CUlibrary handle = nullptr;
+  if (const CUresult code =
+          call.cuLibraryLoadData(&handle, image, nullptr, nullptr, 0, nullptr, nullptr, 0)) {
+    return std::unexpected(load_error(code, "cuLibraryLoadData", what));
+  }
+  return handle;
 }
 
 void set_driver_path_for_testing(std::string path) {

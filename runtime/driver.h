@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "compiler/object_code.h"
 #include "compiler/result.h"
 
 #if CUDA_VERSION < 12000
@@ -75,29 +76,36 @@ struct DriverFunctions {
   CUresult (*func_load)(CUfunction) = nullptr;
 };
 
-// The CUDA driver, opened at run time: nothing links it.
+// What a device is driven through: the CUDA driver, opened at run time (nothing links it), or that
+// of the CPU (runtime/cpu/cpu_driver.h), which has the same functions.
 //
-// One per process, initialised once and never closed. Immutable and thread-safe.
+// One of each per process, initialised once and never closed. Immutable and thread-safe.
 class Driver {
  public:
-  // kUnavailable if there is no driver (the message lists what was tried), it is too old, it can't
-  // be initialised, or it was initialised before a fork() that made this process. Tries again at
-  // each call until it has succeeded.
+  // CUDA's. kUnavailable if there is no driver (the message lists what was tried), it is too old,
+  // it can't be initialised, or it was initialised before a fork() that made this process. Tries
+  // again at each call until it has succeeded.
   static Result<std::shared_ptr<const Driver>> get();
+  virtual ~Driver() = default;
 
   DriverFunctions call;
 
   int version() const { return version_; }           // 13000 for 13.0
   const std::string& path() const { return path_; }  // the file that was really opened
   bool has_devices() const { return has_devices_; }  // false: cuInit said CUDA_ERROR_NO_DEVICE
-  // False in a child of the process that initialised the driver: it can't be called there, not even
-  // to release something.
-  static bool usable();
+  virtual bool is_cpu() const { return false; }
+  // False in a child of the process that initialised CUDA's driver: it can't be called there, not
+  // even to release something.
+  virtual bool usable() const;
 
   // What went wrong when `call` returned `code`, while doing `what` ("can't allocate 8 bytes on
   // cuda:0"). kOutOfMemory, kCapturing and kUnsupported where the driver says so; a failure that an
   // earlier kernel left behind is called that; else kDriver.
-  Error error(CUresult code, std::string_view call, std::string_view what) const;
+  virtual Error error(CUresult code, std::string_view call, std::string_view what) const;
+
+  // The same where the call is about an image. Loading may be lazy: then the same errors come from
+  // asking for the kernel. kUnsupported, kCorrupt and kNotFound where the code says so.
+  Error load_error(CUresult code, std::string_view call, std::string_view what) const;
 
   // Nothing, or error() of the text that `describe` gives. It isn't asked on success.
   template <typename Describe>
@@ -108,18 +116,27 @@ class Driver {
     return std::unexpected(error(code, function, std::forward<Describe>(describe)()));
   }
 
+  // Loads an image into the current context, for cuLibraryUnload to unload. `what` says so in the
+  // message of a failure, which is as load_error() has it.
+  virtual Result<CUlibrary> load(const ObjectCode& object, std::string_view what) const;
+
   Driver(const Driver&) = delete;
   Driver& operator=(const Driver&) = delete;
 
- private:
+ protected:
   Driver() = default;
+  std::string path_;
+
+ private:
   static Result<std::shared_ptr<const Driver>> open();
   Result<void> initialise();
 
   int version_ = 0;
-  std::string path_;
   bool has_devices_ = true;
 };
+
+// What kind of failure `code` is.
+ErrorCode classify(CUresult code);
 
 // True for the errors that stay: after one of them the process can't use the device any more.
 bool is_sticky(CUresult code);

@@ -17,7 +17,7 @@ struct Variable {
   const char* meaning;
 };
 
-constexpr std::array<Variable, 10> kVariables{{
+constexpr std::array<Variable, 12> kVariables{{
     {"FMS_CACHE_DIR",
      "folders of compiled kernels, separated by colons: the first writable one is written, the "
      "others are read"},
@@ -25,11 +25,13 @@ constexpr std::array<Variable, 10> kVariables{{
     {"FMS_OFFLINE", "1: a kernel that isn't in the store is an error, never a compile"},
     {"FMS_RECORD", "manifest to which every kernel that is asked for is appended"},
     {"FMS_NVRTC", "the NVRTC library, or a folder to look for it in"},
+    {"FMS_LLVM", "the LLVM library, libfms_llvm.so, which compiles for CPUs"},
     {"FMS_LOG", "debug, info, warn, error or off"},
     {"FMS_DUMP_DIR", "folder for the sources, cubins and logs of what is compiled"},
     {"FMS_LINEINFO", "1: kernels carry line numbers for profilers"},
+    {"FMS_SANITIZE", "what kernels for a CPU check as they run: address, undefined, thread"},
     {"FMS_MAX_JOBS", "worker processes of `fms warm`; 0: one for each core"},
-    {"FMS_TARGET", "compile for this target instead of the device's own: cuda:sm_90a"},
+    {"FMS_TARGET", "compile for this target instead of the device's own: cuda:sm_90a, cpu"},
 }};
 
 std::string variable(const char* name) {
@@ -133,9 +135,15 @@ Result<JitOptions> JitOptions::from_environment() {
   }
   if (const std::string value = variable("FMS_TARGET"); !value.empty()) {
     Result<Target> target = Target::parse(value);
-    if (!target) return bad("FMS_TARGET", value, "a target such as cuda:sm_90a");
+    if (!target) return bad("FMS_TARGET", value, "a target such as cuda:sm_90a or cpu");
     options.target = *std::move(target);
   }
+  if (const std::string value = variable("FMS_SANITIZE"); !value.empty()) {
+    Result<std::vector<Sanitizer>> sanitize = parse_sanitizers(value);
+    if (!sanitize) return bad("FMS_SANITIZE", value, "address, undefined or thread, with commas");
+    options.sanitize = *std::move(sanitize);
+  }
+  options.llvm = variable("FMS_LLVM");
   options.toolkit = ToolkitSearch::from_environment();
   return options;
 }

@@ -21,7 +21,7 @@ std::string_view entry_of(const ObjectCode& object) {
 // PTX runs on whatever is not older; a suffix makes it as particular as a cubin is.
 bool runs_on(const ObjectCode& object, int compute_capability) {
   const Target& target = object.target;
-  if (target.kind != Target::Kind::kCuda) return false;
+  if (target.kind != Target::Kind::kCuda || object.format == ObjectFormat::kElf) return false;
   const bool has_suffix =
       !target.arch.empty() && (target.arch.back() < '0' || target.arch.back() > '9');
   if (object.format == ObjectFormat::kPtx && !has_suffix) {
@@ -31,43 +31,18 @@ bool runs_on(const ObjectCode& object, int compute_capability) {
 }
 
 Result<void> check_target(const Device& device, const ObjectCode& object) {
-  if (runs_on(object, device.info().compute_capability)) return {};
+  const bool fits =
+      device.is_cpu()
+          // Whether this processor has what the target has, the LLVM library finds out.
+          ? object.target.kind == Target::Kind::kCpu && object.format == ObjectFormat::kElf
+          : runs_on(object, device.info().compute_capability);
+  if (fits) return {};
   return fail(
       ErrorCode::kUnsupported,
       fmt::format("can't load {} on {}: it is compiled for {}, and the device is {}; compile "
                   "it for that",
                   entry_of(object), describe(device), object.target.to_string(),
                   device.target().to_string()));
-}
-
-// What a driver error means when it is about an image. Loading may be lazy: then the same errors
-// come from asking for the kernel.
-Error load_error(const Driver& driver, CUresult code, std::string_view call,
-                 std::string_view what) {
-  Error error = driver.error(code, call, what);
-  switch (code) {
-    case CUDA_ERROR_NO_BINARY_FOR_GPU:
-      error.code = ErrorCode::kUnsupported;
-      error.message += "; compile it for this device's architecture";
-      break;
-    case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
-      error.code = ErrorCode::kUnsupported;
-      error.message +=
-          "; the compiler is newer than the driver: load a cubin, or update the driver";
-      break;
-    case CUDA_ERROR_INVALID_IMAGE:
-    case CUDA_ERROR_INVALID_SOURCE:
-    case CUDA_ERROR_INVALID_PTX:
-      error.code = ErrorCode::kCorrupt;
-      error.message += "; the object code is damaged: compile it again";
-      break;
-    case CUDA_ERROR_NOT_FOUND:
-      error.code = ErrorCode::kNotFound;
-      break;
-    default:
-      break;
-  }
-  return error;
 }
 
 // What the driver says of a function it has loaded.
@@ -112,7 +87,7 @@ Result<Loaded> read_loaded(const Driver& driver, CUfunction function, const Obje
         [&] { return fmt::format("can't read what {} uses", object.entry); }));
   }
   // PTX doesn't say how many there are.
-  const bool counted = object.format == ObjectFormat::kCubin;
+  const bool counted = object.format != ObjectFormat::kPtx;
   loaded.parameters = read_parameters(
       driver, function, counted ? object.resources.parameters.size() : kMaxParameters);
   return loaded;
@@ -210,16 +185,16 @@ Result<CUfunction> find_function(const Library& library, const std::string& entr
   CUkernel kernel = nullptr;
   if (const CUresult code = driver.call.cuLibraryGetKernel(
           &kernel, static_cast<CUlibrary>(library.handle()), entry.c_str())) {
-    return std::unexpected(load_error(driver, code, "cuLibraryGetKernel", what));
+    return std::unexpected(driver.load_error(code, "cuLibraryGetKernel", what));
   }
   CUfunction function = nullptr;
   if (const CUresult code = driver.call.cuKernelGetFunction(&function, kernel)) {
-    return std::unexpected(load_error(driver, code, "cuKernelGetFunction", what));
+    return std::unexpected(driver.load_error(code, "cuKernelGetFunction", what));
   }
   // The driver would load it at its first launch, which may be in a graph capture (law 9).
   if (driver.call.func_load) {
     if (const CUresult code = driver.call.func_load(function)) {
-      return std::unexpected(load_error(driver, code, "cuFuncLoad", what));
+      return std::unexpected(driver.load_error(code, "cuFuncLoad", what));
     }
   }
   return function;
@@ -233,26 +208,8 @@ Result<std::shared_ptr<const Library>> Library::load(std::shared_ptr<Device> dev
   const std::string what =
       fmt::format("can't load {} ({}, {} bytes) on {}", entry_of(object), object.target.to_string(),
                   object.bytes.size(), describe(*device));
-  // The driver takes no length: it would read past the end of anything shorter than a header.
-  if (object.bytes.size() < 64) {
-    return fail(ErrorCode::kCorrupt,
-                what + ": it is too short to be object code; compile it again");
-  }
-  // PTX is a C string to the driver.
-  std::vector<std::byte> text;
-  const std::byte* image = object.bytes.data();
-  if (object.format == ObjectFormat::kPtx) {
-    text = object.bytes;
-    text.push_back(std::byte{0});
-    image = text.data();
-  }
   FMS_TRY(const DeviceScope scope, DeviceScope::enter(*device));
-  const Driver& driver = device->driver();
-  CUlibrary handle = nullptr;
-  if (const CUresult code =
-          driver.call.cuLibraryLoadData(&handle, image, nullptr, nullptr, 0, nullptr, nullptr, 0)) {
-    return std::unexpected(load_error(driver, code, "cuLibraryLoadData", what));
-  }
+  FMS_TRY(const CUlibrary handle, device->driver().load(object, what));
   return std::shared_ptr<const Library>(new Library(std::move(device), handle));
 }
 
@@ -271,11 +228,11 @@ Result<Kernel> Kernel::load(std::shared_ptr<Device> device, const ObjectCode& ob
   const Driver& driver = device->driver();
   FMS_TRY(const CUfunction function, find_function(*library, object.entry));
   FMS_TRY(const Loaded loaded, read_loaded(driver, function, object));
-  if (object.format == ObjectFormat::kCubin) {
+  if (object.format != ObjectFormat::kPtx) {
     FMS_TRY_VOID(admit(*device, object, loaded));
   }
   FMS_TRY(const int dynamic_smem, raise_limits(*device, function, object.entry, loaded));
-  const bool known = object.format == ObjectFormat::kCubin || loaded.parameters ||
+  const bool known = object.format != ObjectFormat::kPtx || loaded.parameters ||
                      !object.resources.parameters.empty();
   return Kernel(std::make_shared<const Data>(Data{.library = std::move(library),
                                                   .name = object.entry,

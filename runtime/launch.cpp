@@ -68,10 +68,12 @@ Result<void> check_block(const Kernel& kernel, const LaunchConfig& config) {
   }
   if (threads > static_cast<std::uint64_t>(kernel.max_threads_per_block())) [[unlikely]] {
     return refuse(kernel,
-                  fmt::format("a block of {} is {} threads, and this kernel allows {} (its "
-                              "launch bounds, or its {} registers a thread)",
+                  fmt::format("a block of {} is {} threads, and this kernel allows {} ({})",
                               to_text(config.block), threads, kernel.max_threads_per_block(),
-                              kernel.resources().registers));
+                              kernel.device()->is_cpu()
+                                  ? "its launch bounds, or the most that any has"
+                                  : fmt::format("its launch bounds, or its {} registers a thread",
+                                                kernel.resources().registers)));
   }
   if (config.dynamic_smem_bytes > static_cast<std::uint32_t>(kernel.max_dynamic_smem_bytes()))
       [[unlikely]] {
@@ -85,13 +87,21 @@ Result<void> check_block(const Kernel& kernel, const LaunchConfig& config) {
   return {};
 }
 
-Result<void> check_cluster(const Kernel& kernel, const LaunchConfig& config) {
+// What came with compute capability 9.0.
+std::unexpected<Error> refuse_feature(const Kernel& kernel, std::string_view what,
+                                      std::string_view needs) {
   const int capability = kernel.device()->info().compute_capability;
-  if (capability < 90) {
-    return refuse(kernel,
-                  fmt::format("clusters need compute capability 9.0, and the device has {}.{}",
-                              capability / 10, capability % 10),
-                  ErrorCode::kUnsupported);
+  const std::string reason =
+      kernel.device()->is_cpu()
+          ? fmt::format("cpu devices have no {}", what)
+          : fmt::format("{} {} compute capability 9.0, and the device has {}.{}", what, needs,
+                        capability / 10, capability % 10);
+  return refuse(kernel, reason, ErrorCode::kUnsupported);
+}
+
+Result<void> check_cluster(const Kernel& kernel, const LaunchConfig& config) {
+  if (kernel.device()->info().compute_capability < 90) {
+    return refuse_feature(kernel, "clusters", "need");
   }
   const Dim3& cluster = config.cluster;
   if (volume(cluster) == 0 || !within(cluster, {16, 16, 16}) ||
@@ -116,14 +126,8 @@ Result<void> check_config(const Kernel& kernel, const LaunchConfig& config) {
   if (has_cluster(config)) {
     FMS_TRY_VOID(check_cluster(kernel, config));
   }
-  const int capability = kernel.device()->info().compute_capability;
-  if (config.programmatic_launch && capability < 90) [[unlikely]] {
-    return refuse(
-        kernel,
-        fmt::format("programmatic launch needs compute capability 9.0, and the device has "
-                    "{}.{}",
-                    capability / 10, capability % 10),
-        ErrorCode::kUnsupported);
+  if (config.programmatic_launch && kernel.device()->info().compute_capability < 90) [[unlikely]] {
+    return refuse_feature(kernel, "programmatic launch", "needs");
   }
   return {};
 }
@@ -154,19 +158,21 @@ unsigned set_attributes(const LaunchConfig& config, CUlaunchAttribute* attribute
 // Says what of the launch the driver didn't like, where that is known.
 Error launch_error(CUresult code, const Kernel& kernel, const LaunchConfig& config) {
   const Device& device = *kernel.device();
+  // A CPU's kernel has run when its launch returns.
+  const bool has_run = device.is_cpu() && is_sticky(code);
   const std::string what =
-      fmt::format("can't launch {} on {} with grid {}, block {}, {} bytes of dynamic shared memory",
-                  kernel.name(), describe(device), to_text(config.grid), to_text(config.block),
-                  config.dynamic_smem_bytes);
+      fmt::format("{} {} on {} with grid {}, block {}, {} bytes of dynamic shared memory",
+                  has_run ? "failure of" : "can't launch", kernel.name(), describe(device),
+                  to_text(config.grid), to_text(config.block), config.dynamic_smem_bytes);
   Error error = device.driver().error(code, "cuLaunchKernelEx", what);
   if (code == CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE) {
     error.code = ErrorCode::kInvalidArgument;
     const auto blocks = kernel.occupancy(static_cast<int>(volume(config.block)),
                                          static_cast<int>(config.dynamic_smem_bytes));
     if (blocks) {
-      error.message +=
-          fmt::format("; at once the device holds {} blocks, {} on each of {} SMs",
-                      *blocks * device.info().sm_count, *blocks, device.info().sm_count);
+      error.message += fmt::format("; at once the device holds {} blocks, {} on each of {} {}",
+                                   *blocks * device.info().sm_count, *blocks,
+                                   device.info().sm_count, device.is_cpu() ? "cores" : "SMs");
     }
   }
   if (code == CUDA_ERROR_INVALID_CLUSTER_SIZE) {

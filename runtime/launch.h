@@ -34,7 +34,8 @@ struct Argument {
 
 // Starts `kernel` on `stream`, asynchronously. Argument count and sizes, grid, block and shared
 // memory are checked against the kernel (kInvalidArgument, before anything starts). A grid with no
-// blocks starts nothing and succeeds.
+// blocks starts nothing and succeeds. On the CPU the kernel has run when this returns; if it failed
+// (an assertion, barriers that never meet), the kDriver error says which block, thread and line.
 //
 // Thread-safe. Works inside a graph capture.
 Result<void> launch(StreamView stream, const LaunchConfig& config, const Kernel& kernel,

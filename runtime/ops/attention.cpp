@@ -29,7 +29,7 @@ std::unexpected<Error> invalid(std::string message) {
 // All that decides a plan on a device.
 struct PlanKey {
   Problem problem;
-  int max_smem_per_block_bytes = 0;
+  Room room;
   bool vector_loads = false;
 
   bool operator==(const PlanKey&) const = default;
@@ -50,7 +50,8 @@ struct PlanKeyHash {
     mix(pair(p.seq_q, p.seq_k));
     mix(pair(p.heads, p.kv_heads));
     mix(pair(p.batch, p.head_dim));
-    mix(pair(key.max_smem_per_block_bytes,
+    mix(static_cast<std::uint64_t>(key.room.kind));
+    mix(pair(key.room.max_smem_per_block_bytes,
              static_cast<int>(p.dtype) << 8 | static_cast<int>(p.mask) << 4 |
                  static_cast<int>(p.return_lse) << 1 | static_cast<int>(key.vector_loads)));
     return static_cast<std::size_t>(hash);
@@ -68,7 +69,7 @@ class PlanCache {
       const std::shared_lock lock(mutex_);
       if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
     }
-    FMS_TRY(Plan made, plan_with(key.problem, key.max_smem_per_block_bytes, key.vector_loads));
+    FMS_TRY(Plan made, plan_with(key.problem, key.room, key.vector_loads));
     auto plan = std::make_shared<const Plan>(std::move(made));
     const std::unique_lock lock(mutex_);
     if (plans_.size() >= kCapacity) plans_.clear();
@@ -201,7 +202,8 @@ Strides bhsd_strides(int heads, int seq, int head_dim) {
 }
 
 Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView stream,
-                     const Problem& problem, const Arguments& arguments) {
+                     const Problem& problem, const Arguments& arguments,
+                     const GetOptions& options) {
   FMS_TRY_VOID(check(problem));
   FMS_TRY(const bool vector_loads, check_arguments(problem, arguments));
   // A manifest's attention entry means the variant for aligned rows; the other one is recorded as
@@ -211,11 +213,12 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
   if (problem.seq_q == 0) return {};
 
   FMS_TRY(const std::shared_ptr<const Plan> plan,
-          plan_cache().get({.problem = problem,
-                            .max_smem_per_block_bytes = device->info().max_smem_per_block_bytes,
-                            .vector_loads = vector_loads}));
-  FMS_TRY(const Kernel kernel,
-          jit.get(plan->specialization, device, {.stream = stream, .record = !in_own_words}));
+          plan_cache().get(
+              {.problem = problem, .room = room_of(device->info()), .vector_loads = vector_loads}));
+  GetOptions how = options;
+  how.stream = stream;
+  how.record = !in_own_words;
+  FMS_TRY(const Kernel kernel, jit.get(plan->specialization, device, how));
   const double scale = arguments.scale != 0 ? arguments.scale : 1 / std::sqrt(problem.head_dim);
   const Layout layout{.q = arguments.q_strides,
                       .k = arguments.k_strides,

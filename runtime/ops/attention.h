@@ -66,8 +66,9 @@ struct Arguments {
 };
 
 // Computes on `stream`. Compiles by the Jit's policy; deterministic, and the same bits from the
-// dynamic and the exact variant (law 11).
+// dynamic and the exact variant (law 11). Of `options` stream and record are this function's own.
 Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView stream,
-                     const Problem& problem, const Arguments& arguments);
+                     const Problem& problem, const Arguments& arguments,
+                     const GetOptions& options = {});
 
 }  // namespace fms::attention

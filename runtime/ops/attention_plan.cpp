@@ -42,14 +42,30 @@ constexpr TileChoice kFewQueriesTiles[] = {
     {256, {.block_m = 16, .block_n = 16, .threads = 64, .lanes = 16, .blocks = 1}},
 };
 
-// Shared memory that a block may have, with opt-in, by compute capability (CUDA C++ Programming
-// Guide, technical specifications): what the driver says of such a device.
-Result<int> max_smem_of(const Target& target) {
-  if (target.kind != Target::Kind::kCuda) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("can't plan attention for {}: only CUDA targets have a kernel for it",
-                            target.to_string()));
+// On a CPU shared memory is a stretch of its cache, and every tile fits.
+constexpr TileChoice kCpuTiles[] = {
+    {64, {.block_m = 64, .block_n = 64, .threads = 128, .lanes = 16}},
+    {96, {.block_m = 64, .block_n = 64, .threads = 128, .lanes = 16}},
+    {192, {.block_m = 64, .block_n = 32, .threads = 128, .lanes = 16}},
+    {256, {.block_m = 64, .block_n = 64, .threads = 256, .lanes = 32}},
+};
+constexpr TileChoice kCpuFewQueriesTiles[] = {
+    {128, {.block_m = 16, .block_n = 64, .threads = 128, .lanes = 32}},
+    {256, {.block_m = 16, .block_n = 32, .threads = 128, .lanes = 32}},
+};
+constexpr Room kCpuRoom{.kind = Target::Kind::kCpu, .max_smem_per_block_bytes = 227 << 10};
+
+std::span<const TileChoice> choices_for(const Problem& problem, Target::Kind kind) {
+  const bool few = problem.seq_q <= kFewQueries;
+  if (kind == Target::Kind::kCpu) {
+    return few ? std::span<const TileChoice>(kCpuFewQueriesTiles) : kCpuTiles;
   }
+  return few ? std::span<const TileChoice>(kFewQueriesTiles) : kTiles;
+}
+
+// Shared memory that a block may have, with opt-in, by compute capability (CUDA C++ Programming
+// Guide, technical specifications): what the driver says of such a device. REQUIRES: kCuda.
+int max_smem_of(const Target& target) {
   switch (target.compute_capability()) {
     case 75:
       return 64 << 10;
@@ -91,28 +107,32 @@ std::int64_t smem_bytes(const Tile& tile, int head_dim) {
           tile.block_m * floats_of_odd_units(tile.block_n));
 }
 
-Tile choose_tile(const Problem& problem, int max_smem_per_block_bytes) {
-  const std::span<const TileChoice> choices =
-      problem.seq_q <= kFewQueries ? std::span<const TileChoice>(kFewQueriesTiles) : kTiles;
+Room room_of(const DeviceInfo& device) {
+  if (device.compute_capability == 0) return kCpuRoom;
+  return {.max_smem_per_block_bytes = device.max_smem_per_block_bytes};
+}
+
+Tile choose_tile(const Problem& problem, const Room& room) {
+  const std::span<const TileChoice> choices = choices_for(problem, room.kind);
   for (const TileChoice& choice : choices) {
     if (problem.head_dim <= choice.max_head_dim &&
         choice.tile.blocks * smem_bytes(choice.tile, problem.head_dim) <=
-            max_smem_per_block_bytes) {
+            room.max_smem_per_block_bytes) {
       return choice.tile;
     }
   }
   return choices.back().tile;
 }
 
-Result<Plan> plan_with(const Problem& problem, int max_smem_per_block_bytes, bool vector_loads) {
+Result<Plan> plan_with(const Problem& problem, const Room& room, bool vector_loads) {
   FMS_TRY_VOID(check(problem));
-  const Tile tile = choose_tile(problem, max_smem_per_block_bytes);
+  const Tile tile = choose_tile(problem, room);
   const std::int64_t smem = smem_bytes(tile, problem.head_dim);
-  if (smem > max_smem_per_block_bytes) {
+  if (smem > room.max_smem_per_block_bytes) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("can't plan attention with head_dim {}: its smallest tile takes {} "
                             "bytes of shared memory and a block may have {}",
-                            problem.head_dim, smem, max_smem_per_block_bytes));
+                            problem.head_dim, smem, room.max_smem_per_block_bytes));
   }
   const std::int64_t blocks = std::int64_t{problem.batch} * problem.heads *
                               ((problem.seq_q + tile.block_m - 1) / tile.block_m);
@@ -150,12 +170,12 @@ Result<Plan> plan_with(const Problem& problem, int max_smem_per_block_bytes, boo
 }
 
 Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {
-  return plan_with(problem, device.max_smem_per_block_bytes, true);
+  return plan_with(problem, room_of(device), true);
 }
 
 Result<Plan> plan(const Problem& problem, const Target& target) {
-  FMS_TRY(const int smem, max_smem_of(target));
-  return plan_with(problem, smem, true);
+  if (target.kind == Target::Kind::kCpu) return plan_with(problem, kCpuRoom, true);
+  return plan_with(problem, {.max_smem_per_block_bytes = max_smem_of(target)}, true);
 }
 
 }  // namespace fms::attention

@@ -17,12 +17,21 @@ struct Tile {
 // Dynamic shared memory of a block: what SimtAttentionTraits::kSmemBytes is on the device.
 std::int64_t smem_bytes(const Tile& tile, int head_dim);
 
-// The tile for a problem, by its structure, by whether it has few queries, and by the shared memory
-// that a block may have. Nothing else of the sizes counts: a new length must find its dynamic
-// variant compiled.
-Tile choose_tile(const Problem& problem, int max_smem_per_block_bytes);
+// What of a target counts for a plan.
+struct Room {
+  Target::Kind kind = Target::Kind::kCuda;
+  int max_smem_per_block_bytes = 0;
+
+  bool operator==(const Room&) const = default;
+};
+
+Room room_of(const DeviceInfo& device);
+
+// The tile for a problem, by its structure, by whether it has few queries, and by the room. Nothing
+// else of the sizes counts: a new length must find its dynamic variant compiled.
+Tile choose_tile(const Problem& problem, const Room& room);
 
 // plan(), and whether rows may be read four elements at a time.
-Result<Plan> plan_with(const Problem& problem, int max_smem_per_block_bytes, bool vector_loads);
+Result<Plan> plan_with(const Problem& problem, const Room& room, bool vector_loads);
 
 }  // namespace fms::attention

@@ -34,7 +34,8 @@ class FakeCompiler : public Compiler {
     }
     if (failure != ErrorCode::kInternal) return fail(failure, "can't compile it", "the whole log");
     const std::string text = "object code of " + cache_key(request).hex();
-    ObjectCode object{.target = request.target,
+    ObjectCode object{.format = request.format,
+                      .target = request.target,
                       .entry = request.entry,
                       .compiler = fingerprint_,
                       .compile_ms = 12.5};

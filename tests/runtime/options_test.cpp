@@ -69,6 +69,8 @@ TEST(JitOptionsTest, EveryVariableIsRead) {
                                  {"FMS_OFFLINE", "1"},
                                  {"FMS_RECORD", "/r.jsonl"},
                                  {"FMS_NVRTC", "/n/libnvrtc.so"},
+                                 {"FMS_LLVM", "/l/libfms_llvm.so"},
+                                 {"FMS_SANITIZE", "thread,address"},
                                  {"FMS_LOG", "debug"},
                                  {"FMS_DUMP_DIR", "/d"},
                                  {"FMS_LINEINFO", "1"},
@@ -81,6 +83,8 @@ TEST(JitOptionsTest, EveryVariableIsRead) {
   EXPECT_TRUE(options->offline);
   EXPECT_EQ(options->record, "/r.jsonl");
   EXPECT_EQ(options->toolkit.nvrtc, "/n/libnvrtc.so");
+  EXPECT_EQ(options->llvm, "/l/libfms_llvm.so");
+  EXPECT_EQ(options->sanitize, (std::vector{Sanitizer::kAddress, Sanitizer::kThread}));
   EXPECT_EQ(options->log_level, LogLevel::kDebug);
   EXPECT_EQ(options->dump_dir, "/d");
   EXPECT_TRUE(options->lineinfo);
@@ -107,6 +111,7 @@ TEST(JitOptionsTest, AWrongValueNamesItsVariable) {
                                                        {"FMS_LOG", "loud"},
                                                        {"FMS_MAX_JOBS", "-1"},
                                                        {"FMS_MAX_JOBS", "2x"},
+                                                       {"FMS_SANITIZE", "leak"},
                                                        {"FMS_TARGET", "sm_10"}};
   for (const auto& [name, value] : wrong) {
     const Environment environment(Environment::Values{{name, value}});

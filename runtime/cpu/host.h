@@ -1,0 +1,16 @@
+#pragma once
+
+// Internal. Not installed.
+
+#include "runtime/device.h"
+
+namespace fms::cpu {
+
+// Cores that this process may use: those of its affinity mask, less what a cgroup takes away. At
+// least 1; found out once.
+unsigned usable_cores();
+
+// The machine as a device.
+DeviceInfo host_info();
+
+}  // namespace fms::cpu
