@@ -94,7 +94,7 @@ TEST(AttentionPlanTest, ThreadsRowsAndKeysDivideEvenly) {
       for (const int seq_q : {1, 100}) {
         Problem p = problem(head_dim);
         p.seq_q = seq_q;
-        const Tile tile = choose_tile(p, smem);
+        const Tile tile = choose_tile(p, {.max_smem_per_block_bytes = smem});
         EXPECT_EQ(tile.block_m % (tile.threads / tile.lanes), 0);
         EXPECT_EQ(tile.block_n % tile.lanes, 0);
         EXPECT_LE(smem_bytes(tile, head_dim) * tile.blocks, smem);
@@ -175,10 +175,28 @@ TEST(AttentionPlanTest, AGridThatIsTooLargeIsRefusedWithItsSize) {
   EXPECT_NE(made.error().message.find("split the batch"), std::string::npos);
 }
 
-TEST(AttentionPlanTest, ATargetWithoutAKernelIsUnsupported) {
-  const Result<Plan> made = plan(problem(), Target{Target::Kind::kCpu, "x86-64-v3"});
-  ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().code, ErrorCode::kUnsupported);
+TEST(AttentionPlanTest, OnACpuEveryHeadDimHasATileThatDividesEvenly) {
+  for (int head_dim = 1; head_dim <= 256; ++head_dim) {
+    for (const int seq_q : {1, 2048}) {
+      Problem p = problem(head_dim);
+      p.seq_q = seq_q;
+      const Result<Plan> made = plan(p, target("cpu:x86-64-v3"));
+      ASSERT_TRUE(made) << head_dim << ": " << made.error().message;
+      const Tile tile = choose_tile(p, room_of(DeviceInfo{}));
+      EXPECT_EQ(tile.block_m % (tile.threads / tile.lanes), 0);
+      EXPECT_EQ(tile.block_n % tile.lanes, 0);
+    }
+  }
+}
+
+TEST(AttentionPlanTest, ACpuAndItsTargetsHaveTheSamePlan) {
+  const DeviceInfo cpu{.ordinal = -1, .max_smem_per_block_bytes = 1 << 20};
+  for (const int head_dim : {40, 64, 96, 128, 192, 256}) {
+    const Specialization own = plan(problem(head_dim), cpu).value().specialization;
+    for (const char* name : {"cpu:x86-64-v2", "cpu:x86-64-v4", "cpu:znver4"}) {
+      EXPECT_EQ(plan(problem(head_dim), target(name)).value().specialization, own);
+    }
+  }
 }
 
 TEST(AttentionStridesTest, PackedArraysHaveTheStridesOfTheirShape) {

@@ -1,4 +1,4 @@
-// The example templates on a device, by known answers.
+// The example templates on each target, by known answers.
 
 #include <gtest/gtest.h>
 
@@ -43,7 +43,7 @@ std::vector<float> random(std::size_t count, unsigned seed) {
   return values;
 }
 
-TEST_F(ExamplesTest, SaxpyAddsAMultiple) {
+TEST_P(ExamplesTest, SaxpyAddsAMultiple) {
   for (const int n : {1, 255, 256, 1000}) {
     for (const char* size : {"dynamic", "exact"}) {
       std::vector<float> x(n), y(n, 1.0f);
@@ -58,7 +58,7 @@ TEST_F(ExamplesTest, SaxpyAddsAMultiple) {
   }
 }
 
-TEST_F(ExamplesTest, BlockReduceSumsIntegersExactlyInTwoLaunches) {
+TEST_P(ExamplesTest, BlockReduceSumsIntegersExactlyInTwoLaunches) {
   for (const int n : {0, 1, 31, 1000, 100'000}) {
     std::vector<float> x(n);
     for (int i = 0; i < n; ++i) x[i] = static_cast<float>(i % 7);
@@ -74,7 +74,7 @@ TEST_F(ExamplesTest, BlockReduceSumsIntegersExactlyInTwoLaunches) {
   }
 }
 
-TEST_F(ExamplesTest, TransposeMovesEveryElement) {
+TEST_P(ExamplesTest, TransposeMovesEveryElement) {
   for (const auto& [rows, columns] : {std::pair{1, 1}, {32, 32}, {33, 100}, {257, 31}}) {
     std::vector<float> in(static_cast<std::size_t>(rows) * columns);
     std::iota(in.begin(), in.end(), 0.0f);
@@ -91,7 +91,7 @@ TEST_F(ExamplesTest, TransposeMovesEveryElement) {
   }
 }
 
-TEST_F(ExamplesTest, GemmIsWithinTheRoundingOfItsSums) {
+TEST_P(ExamplesTest, GemmIsWithinTheRoundingOfItsSums) {
   for (const auto& [m, n, k] : {std::tuple{1, 1, 1}, {64, 64, 16}, {100, 65, 33}, {5, 200, 129}}) {
     const std::vector<float> a = random(static_cast<std::size_t>(m) * k, 1),
                              b = random(static_cast<std::size_t>(k) * n, 2);
@@ -115,6 +115,8 @@ TEST_F(ExamplesTest, GemmIsWithinTheRoundingOfItsSums) {
     }
   }
 }
+
+FMS_ON_EVERY_TARGET(ExamplesTest);
 
 }  // namespace
 }  // namespace fms
