@@ -6,6 +6,11 @@
 .PHONY: help setup build demo test sanitize lint tidy bench install clean
 
 PREFIX ?= /usr/local
+# 1: with the LLVM library, for CPU targets; 0: without. Not set: if LLVM is there, and then it is
+# installed for the tests, and where there is no GPU.
+WITH_LLVM ?=
+export WITH_LLVM
+llvm := -DFMS_LLVM=$(if $(filter 1,$(WITH_LLVM)),ON,$(if $(filter 0,$(WITH_LLVM)),OFF,AUTO))
 JOBS := $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -16,24 +21,28 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 help:  ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup:  ## install what is missing: packages by apt, NVRTC into .venv
+setup:  ## install what is missing: packages by apt, NVRTC into .venv; WITH_LLVM=1: LLVM too
 	@tools/setup.sh
 
 build: setup  ## build the libraries and the program .venv/bin/fms
-	cmake --preset release -DFMS_BUILD_TESTS=OFF
+	cmake --preset release -DFMS_BUILD_TESTS=OFF $(llvm)
 	cmake --build --preset release
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 
-demo: build  ## specialise, compile, store, load, launch and check a kernel
+demo: build  ## specialise, compile, store, load, launch and check kernels: on the GPU, or the CPU
 	.venv/bin/fms demo
 
 test:  ## build and run all tests, and the sanitizers
 	@tools/setup.sh --test
-	cmake --preset release -DFMS_BUILD_TESTS=ON $(if $(CI),-DFMS_WERROR=ON)
+	cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(if $(CI),-DFMS_WERROR=ON)
 	cmake --build --preset release
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 	ctest --preset release --label-exclude program
-	.venv/bin/python -m pytest tests
+	FMS_TEST_REQUIRE_LLVM=$$(test -e build/release/compiler/llvm/libfms_llvm.so && echo 1) \
+		.venv/bin/python -m pytest tests
+	cmake --preset no-llvm
+	cmake --build --preset no-llvm
+	ctest --preset no-llvm
 	tools/sanitize.sh asan tsan
 
 sanitize:  ## run the host tests under ASan with UBSan, and the threaded ones under TSan

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <utility>
 
+#include "compiler/llvm_library.h"
 #include "runtime/background_queue.h"
 #include "runtime/builder.h"
 #include "runtime/kernel_cache.h"
@@ -49,17 +50,21 @@ struct Jit::State {
   explicit State(JitOptions given)
       : options(std::move(given)), builder(options), recorder(options.record) {}
 
+  // A target of another kind than the device can't be meant for it.
   Target target_of(const Device& device) const {
-    return options.target ? *options.target : device.target();
+    Target own = device.target();
+    return options.target && options.target->kind == own.kind ? *options.target : own;
   }
 
-  Result<Kernel> load(const KernelKey& key, const std::shared_ptr<Device>& device);
+  Result<Kernel> load(const KernelKey& key, const std::shared_ptr<Device>& device,
+                      const CancelToken& cancel);
   Result<Kernel> load_object(const KernelKey& key, const std::shared_ptr<Device>& device,
                              const Built& built);
   Result<Kernel> timed_load(const std::shared_ptr<Device>& device, const ObjectCode& object);
-  Result<Kernel> load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device);
+  Result<Kernel> load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device,
+                              const CancelToken& cancel);
   Result<Kernel> first_sight(const KernelKey& key, const std::shared_ptr<Device>& device,
-                             Policy policy);
+                             Policy policy, const CancelToken& cancel);
   void compile_behind(const KernelKey& key, const Target& target);
 
   const JitOptions options;
@@ -73,14 +78,23 @@ struct Jit::State {
 };
 
 // Loads the very variant that `key` names, once however many threads ask.
-Result<Kernel> Jit::State::load(const KernelKey& key, const std::shared_ptr<Device>& device) {
-  return flights.run(key, [&]() -> Result<Kernel> {
+Result<Kernel> Jit::State::load(const KernelKey& key, const std::shared_ptr<Device>& device,
+                                const CancelToken& cancel) {
+  const auto work = [&]() -> Result<Kernel> {
     if (const auto hit = kernels.find(key.specialization, key.ordinal, false); hit && hit->exact) {
       return *hit->exact;  // loaded since the caller looked
     }
-    FMS_TRY(const Built built, builder.build(key.specialization, target_of(*device), {}));
+    FMS_TRY(const Built built, builder.build(key.specialization, target_of(*device), cancel));
     return load_object(key, device, built);
-  });
+  };
+  for (;;) {
+    bool joined = false;
+    Result<Kernel> kernel = flights.run(key, work, &joined);
+    // Another thread's cancellation isn't ours.
+    const bool again = joined && !kernel && kernel.error().code == ErrorCode::kCancelled &&
+                       !cancel.cancelled();
+    if (!again) return kernel;
+  }
 }
 
 Result<Kernel> Jit::State::load_object(const KernelKey& key, const std::shared_ptr<Device>& device,
@@ -107,14 +121,15 @@ Result<Kernel> Jit::State::timed_load(const std::shared_ptr<Device>& device,
 }
 
 Result<Kernel> Jit::State::load_dynamic(const KernelKey& key,
-                                        const std::shared_ptr<Device>& device) {
+                                        const std::shared_ptr<Device>& device,
+                                        const CancelToken& cancel) {
   const KernelKey dynamic{key.specialization.dynamic(), key.ordinal};
   Result<Kernel> kernel = [&]() -> Result<Kernel> {
     if (const auto hit = kernels.find(dynamic.specialization, dynamic.ordinal, false);
         hit && hit->exact) {
       return *hit->exact;
     }
-    return load(dynamic, device);
+    return load(dynamic, device, cancel);
   }();
   if (kernel) kernels.put_dynamic(key, *kernel);
   return kernel;
@@ -122,8 +137,10 @@ Result<Kernel> Jit::State::load_dynamic(const KernelKey& key,
 
 // Not seen before, or not in the variant that the policy wants.
 Result<Kernel> Jit::State::first_sight(const KernelKey& key, const std::shared_ptr<Device>& device,
-                                       Policy policy) {
-  if (policy == Policy::kExact || !key.specialization.has_exact_size()) return load(key, device);
+                                       Policy policy, const CancelToken& cancel) {
+  if (policy == Policy::kExact || !key.specialization.has_exact_size()) {
+    return load(key, device, cancel);
+  }
   if (policy == Policy::kAuto) {
     // A warmed store has the exact variant: then there is nothing to wait for.
     if (const auto built = builder.find(key.specialization, target_of(*device))) {
@@ -131,7 +148,7 @@ Result<Kernel> Jit::State::first_sight(const KernelKey& key, const std::shared_p
     }
   }
   ++dynamic_served;
-  return load_dynamic(key, device);
+  return load_dynamic(key, device, cancel);
 }
 
 // Compiles the exact variant in the background. It is loaded by the next get(), on its caller's
@@ -153,11 +170,7 @@ Jit::Jit(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 Result<Jit> Jit::create(JitOptions options) {
   if (options.log_level) set_log_level(*options.log_level);
-  if (options.target && options.target->kind != Target::Kind::kCuda) {
-    return fail(ErrorCode::kUnsupported,
-                fmt::format("can't compile for {}: only CUDA targets are supported yet",
-                            options.target->to_string()));
-  }
+  if (!options.llvm.empty()) prefer_llvm(options.llvm);
   return Jit(std::make_shared<State>(std::move(options)));
 }
 
@@ -189,6 +202,10 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
   // A kernel with no sizes, or a dynamic one asked for as such, has its only variant under `exact`.
   if (hit && hit->exact && !specialization.has_exact_size()) return *std::move(hit->exact);
 
+  if (!options.may_build) {
+    return fail(ErrorCode::kNotFound,
+                fmt::format("{} isn't loaded", specialization.kernel_template().name()));
+  }
   FMS_TRY(const bool capturing, is_capturing(*device, options.stream));
   if (capturing) {
     if (dynamic_serves) return *std::move(hit->dynamic);
@@ -203,16 +220,16 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
     const Built ready{.object = *hit->ready, .origin = Origin::kCompiled};
     return state.flights.run(key, [&] { return state.load_object(key, device, ready); });
   }
-  return state.first_sight(key, device, policy);
+  return state.first_sight(key, device, policy, options.cancel ? *options.cancel : CancelToken());
 }
 
 Result<void> Jit::prepare(const Specialization& specialization,
-                          const std::shared_ptr<Device>& device) {
+                          const std::shared_ptr<Device>& device, const CancelToken& cancel) {
   State& state = *state_;
   record(to_manifest_entry(specialization));
   const KernelKey key{specialization, device->info().ordinal};
-  FMS_TRY_VOID(state.load(key, device));
-  if (specialization.has_exact_size()) FMS_TRY_VOID(state.load_dynamic(key, device));
+  FMS_TRY_VOID(state.load(key, device, cancel));
+  if (specialization.has_exact_size()) FMS_TRY_VOID(state.load_dynamic(key, device, cancel));
   return {};
 }
 
@@ -251,6 +268,8 @@ KernelStore* Jit::store() const { return state_->builder.store(); }
 
 std::vector<const KernelStore*> Jit::read_tiers() const { return state_->builder.read_tiers(); }
 
-Result<std::shared_ptr<const Compiler>> Jit::compiler() { return state_->builder.compiler(); }
+Result<std::shared_ptr<const Compiler>> Jit::compiler(Target::Kind kind) {
+  return state_->builder.compiler(kind);
+}
 
 }  // namespace fms

@@ -38,21 +38,24 @@ struct JitOptions {
   std::filesystem::path record;    // manifest to append to; empty: none
   std::filesystem::path dump_dir;  // sources, cubins and logs of what is compiled go here
   bool lineinfo = false;
+  std::vector<Sanitizer> sanitize;  // of kernels for a CPU; with a CUDA target building fails
   bool precompile_headers =
       false;                     // see NvrtcOptions: pays in a process that compiles many kernels
   int max_jobs = 0;              // worker processes of `fms warm`; 0: one for each core
-  std::optional<Target> target;  // instead of the device's own
+  std::optional<Target> target;  // instead of the own one of a device of this kind
   std::optional<LogLevel> log_level;
   Policy policy = Policy::kAuto;
   ToolkitSearch toolkit;
+  std::string llvm;  // the LLVM library; empty: beside the program, in ../lib, by the loader
   std::filesystem::path lock_dir;  // empty: node-local, chosen
   std::chrono::milliseconds lock_patience{
-      120'000};                              // a waiter that waited this long compiles itself
-  std::shared_ptr<const Compiler> compiler;  // instead of NVRTC; for tests and other compilers
+      120'000};  // a waiter that waited this long compiles itself
+  // For targets of every kind instead of NVRTC and LLVM: for tests and other compilers.
+  std::shared_ptr<const Compiler> compiler;
 
-  // FMS_CACHE_DIR, FMS_CACHE_MAX_BYTES, FMS_OFFLINE, FMS_RECORD, FMS_NVRTC, FMS_LOG, FMS_DUMP_DIR,
-  // FMS_LINEINFO, FMS_MAX_JOBS, FMS_TARGET; the only place that reads them. The error names the
-  // variable.
+  // FMS_CACHE_DIR, FMS_CACHE_MAX_BYTES, FMS_OFFLINE, FMS_RECORD, FMS_NVRTC, FMS_LLVM, FMS_LOG,
+  // FMS_DUMP_DIR, FMS_LINEINFO, FMS_SANITIZE, FMS_MAX_JOBS, FMS_TARGET; the only place that reads
+  // them. The error names the variable.
   static Result<JitOptions> from_environment();
 };
 
@@ -91,6 +94,9 @@ struct GetOptions {
   std::optional<Policy> policy;  // instead of the Jit's own
   StreamView stream{};  // where it will be launched: a capture there forbids building (law 9)
   bool record = true;   // false: a front door has recorded the call in its own words
+  // False: kNotFound unless it is loaded, at once: nothing is looked up, compiled or waited for.
+  bool may_build = true;
+  const CancelToken* cancel = nullptr;  // ends a build; null: none does. Outlives the call
 };
 
 // The front door: from a specialisation to a kernel that can be launched, through memory, store and
@@ -113,7 +119,8 @@ class Jit {
 
   // Has both variants built and loaded, so that get() under any policy never compiles: for before a
   // graph capture or a service's start.
-  Result<void> prepare(const Specialization& specialization, const std::shared_ptr<Device>& device);
+  Result<void> prepare(const Specialization& specialization, const std::shared_ptr<Device>& device,
+                       const CancelToken& cancel = {});
 
   // Object code for a target, from the store or the compiler; no device needed.
   Result<Built> build(const Specialization& specialization, const Target& target,
@@ -122,8 +129,8 @@ class Jit {
   // True if build() wouldn't compile. Neither compiles nor counts as a use.
   Result<bool> has(const Specialization& specialization, const Target& target);
 
-  // The request that build() would look up. kUnavailable if no compiler is found and the store
-  // knows none.
+  // The request that build() would look up. kUnavailable if no compiler for the target is found and
+  // the store knows none.
   Result<CompileRequest> request(const Specialization& specialization, const Target& target);
 
   // Appends to the manifest that options.record names, each entry once; nothing if it names none.
@@ -135,7 +142,8 @@ class Jit {
   const JitOptions& options() const;
   KernelStore* store() const;                          // the writable tier; null: none
   std::vector<const KernelStore*> read_tiers() const;  // the read-only ones
-  Result<std::shared_ptr<const Compiler>> compiler();  // opens it
+  // The compiler for targets of that kind; opens it.
+  Result<std::shared_ptr<const Compiler>> compiler(Target::Kind kind = Target::Kind::kCuda);
 
  private:
   struct State;

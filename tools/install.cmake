@@ -1,5 +1,5 @@
 # What `cmake --install` puts where, so that find_package(FlashMoEScience) finds it. The component
-# `program` is the program alone.
+# `program` is the program alone, `llvm` what it needs for CPU targets.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
@@ -37,6 +37,10 @@ install(FILES ${PROJECT_BINARY_DIR}/FlashMoEScienceConfig.cmake
               ${PROJECT_BINARY_DIR}/FlashMoEScienceConfigVersion.cmake
         DESTINATION ${_package} COMPONENT library)
 
+# Beside the libraries, or ../lib of the program: where it is looked for.
+if(TARGET fms_llvm)
+  install(TARGETS fms_llvm LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT llvm)
+endif()
 if(TARGET fms)
   install(TARGETS fms RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 endif()

@@ -39,6 +39,10 @@ layer cache 'cache|compiler|templates'
 layer runtime 'runtime|cache|compiler|templates'
 layer tools 'tools|runtime|cache|compiler|templates'
 
+# The LLVM library is opened at run time: others know its interface, and nothing of its inside.
+{ files '*.h' '*.cpp' | grep -v '^compiler/llvm/' || true; } |
+  forbid '^#include "compiler/llvm/' 'compiler/llvm/ is included only by itself'
+
 # The headers of others, each in a few named files: a change of library is a change there.
 # third_party PATTERN FILES...: only FILES (an extended regular expression) may include it.
 third_party() {
@@ -48,6 +52,7 @@ third_party() {
 third_party 'sqlite3\.h' 'cache/sqlite\.(h|cpp)'
 third_party 'nvrtc\.h' 'compiler/nvrtc_[a-z]+\.(h|cpp)'
 third_party 'cuda\.h' 'runtime/driver\.(h|cpp)'
+third_party '(llvm|clang)(-c)?/' 'compiler/llvm/[a-z_]+\.(h|cpp)'
 third_party 'openssl/' 'compiler/digest\.cpp'
 third_party 'spdlog/' 'runtime/log\.cpp'
 third_party 'gtest/' 'tests/.*'
@@ -75,8 +80,9 @@ done
 
 # Versions of clang-format disagree on details; that of Debian 12 decides.
 if [ "${1:-}" != --no-format ]; then
-  if clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
-    files '*.h' '*.cpp' '*.cuh' | xargs -r clang-format --dry-run 2>&1 |
+  formatter=$(command -v clang-format-14 || echo clang-format)
+  if "$formatter" --version 2>/dev/null | grep -q 'version 14\.'; then
+    files '*.h' '*.cpp' '*.cuh' | xargs -r "$formatter" --dry-run 2>&1 |
       sed -nE "s|^([^ ]+:[0-9]+):[0-9]+: warning: .*|\1: clang-format would change it|p" >>"$faults"
   else
     echo "lint: the format is not checked: that takes clang-format 14"

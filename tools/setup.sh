@@ -3,8 +3,9 @@
 # NVRTC from NVIDIA's wheels unless there is a CUDA toolkit. Asks for root only if a package is
 # missing; with nothing missing it needs neither root nor network, and takes a moment.
 #
-#   tools/setup.sh           what building and running need
-#   tools/setup.sh --test    and what testing needs
+#   tools/setup.sh              what building and running need
+#   tools/setup.sh --test       and what testing needs
+#   WITH_LLVM=1 tools/setup.sh  and LLVM, for CPU targets; 0: not even where it would be installed
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +13,11 @@ cd "$(dirname "$0")/.."
 programs="g++:g++ cmake:cmake ninja:ninja-build python3:python3"
 libraries="ca-certificates libcli11-dev libfmt-dev libspdlog-dev nlohmann-json3-dev libsqlite3-dev
   libssl-dev"
+
+# For CPU targets: LLVM 19 and clang as libraries. clang-19 has what CMake finds them by. 190 MB to
+# fetch, 1.2 GB installed, so not for everyone: for the tests, where there is no GPU to run kernels
+# on, and by WITH_LLVM=1; never with WITH_LLVM=0.
+llvm="llvm-19-dev libclang-19-dev clang-19"
 
 case "${1:-}" in
   "") ;;
@@ -21,6 +27,8 @@ esac
 
 say() { echo "setup: $*"; }
 
+installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
 missing_packages() {
   for pair in $programs; do
     command -v "${pair%%:*}" >/dev/null || echo "${pair#*:}"
@@ -28,37 +36,108 @@ missing_packages() {
   # ensurepip is what python3-venv adds to Debian's python3.
   python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
   for package in $libraries; do
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' ||
-      echo "$package"
+    installed "$package" || echo "$package"
   done
 }
 
-# The packages in $1, by root or sudo; if neither is at hand, the command for someone who has them.
-install_packages() {
-  command="apt-get update && apt-get install -y --no-install-recommends $1"
-  say "these packages are missing: $1"
-  if [ "$(id -u)" = 0 ]; then
-    as_root=""
-  elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }; then
-    as_root="sudo"
+missing_llvm() {
+  for package in $llvm; do
+    installed "$package" || echo "$package"
+  done
+}
+
+has_gpu() {
+  [ -e /dev/nvidia0 ] || nvidia-smi -L 2>/dev/null | grep -q GPU ||
+    { PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; }
+}
+
+# "required": what was asked for needs LLVM. "welcome": only the CPU target does.
+llvm_is() {
+  if [ "${WITH_LLVM:-}" = 0 ]; then
+    echo unwanted
+  elif [ -n "${WITH_LLVM:-}" ] || [ "$1" = --test ]; then
+    echo required
+  elif has_gpu; then
+    echo unwanted
   else
-    echo "setup: installing them takes root. Run this, then the same make again:" >&2
-    echo >&2
-    if command -v sudo >/dev/null; then
-      echo "  sudo sh -c '$command'" >&2
-    else
-      echo "  su -c '$command'" >&2
-    fi
-    exit 1
+    echo welcome
   fi
-  say "installing them with apt-get"
+}
+
+# True if this distribution has all the packages in $1, as far as apt's lists tell.
+available() {
+  for package in $1; do
+    apt-cache policy "$package" 2>/dev/null | grep -q '^  Candidate: [^(]' || return 1
+  done
+}
+
+# Sets as_root to what it takes to become root. False if nothing does.
+become_root() {
+  as_root=""
+  [ "$(id -u)" != 0 ] || return 0
+  as_root="sudo"
+  command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }; }
+}
+
+# The command that installs the packages in $1, for someone who may.
+print_install_command() {
+  command="apt-get update && apt-get install -y --no-install-recommends $1"
+  echo >&2
+  if command -v sudo >/dev/null; then
+    echo "  sudo sh -c '$command'" >&2
+  else
+    echo "  su -c '$command'" >&2
+  fi
+}
+
+apt() {
   # A machine that is just starting may still be holding apt's lock.
-  apt="env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300"
-  $as_root $apt update
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Installs the packages in $1. Without those that are only welcome, $2, all goes on.
+install_packages() {
+  say "installing with apt-get: $1"
   # shellcheck disable=SC2086  # one word a package
-  if ! $as_root $apt install -y --no-install-recommends $1; then
+  if ! apt install -y --no-install-recommends $1; then
+    if [ "$1" = "$2" ]; then
+      say "apt-get failed, see above: CPU targets are left out"
+      return
+    fi
     echo "setup: apt-get failed, see above. On Ubuntu some of these packages are in 'universe':" >&2
     echo "  sudo add-apt-repository universe" >&2
+    exit 1
+  fi
+}
+
+# What is missing: $1 that everything needs, and $2 of LLVM, which is required or welcome, $3.
+install_missing() {
+  needed=$1
+  llvm_wanted=$2
+  # Where apt has lists and LLVM isn't on them, fetching them again at each make helps nobody.
+  if [ -z "$needed" ] && available ca-certificates && ! available "$llvm_wanted"; then
+    say "this distribution has no LLVM 19 ($llvm_wanted; on Ubuntu: in 'universe'):" \
+      "CPU targets are left out"
+    return
+  fi
+  if become_root; then
+    apt update || say "apt-get can't fetch its lists; going on with those that are there"
+    if [ -n "$llvm_wanted" ] && ! available "$llvm_wanted"; then
+      say "this distribution has no LLVM 19 ($llvm_wanted; on Ubuntu: in 'universe'):" \
+        "CPU targets are left out"
+      llvm_wanted=""
+    fi
+    packages="$needed${llvm_wanted:+ $llvm_wanted}"
+    [ "$3" = welcome ] && optional=$llvm_wanted || optional=none
+    [ -z "$packages" ] || install_packages "${packages# }" "$optional"
+  elif [ -z "$needed" ] && [ "$3" = welcome ]; then
+    say "LLVM 19 isn't installed, and that takes root: CPU targets are left out. To have them:"
+    print_install_command "$llvm_wanted"
+  else
+    packages="$needed${llvm_wanted:+ $llvm_wanted}"
+    say "these packages are missing: ${packages# }"
+    echo "setup: installing them takes root. Run this, then the same make again:" >&2
+    print_install_command "${packages# }"
     exit 1
   fi
 }
@@ -96,7 +175,9 @@ pip_install() {
 
 if command -v dpkg-query >/dev/null; then
   missing=$(missing_packages | tr '\n' ' ')
-  [ -z "$missing" ] || install_packages "${missing% }"
+  wish=$(llvm_is "${1:-}")
+  [ "$wish" = unwanted ] && lacking="" || lacking=$(missing_llvm | tr '\n' ' ')
+  [ -z "$missing$lacking" ] || install_missing "${missing% }" "${lacking% }" "$wish"
 else
   say "this is neither Debian nor Ubuntu: the packages are yours to install:" $libraries
 fi

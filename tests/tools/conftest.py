@@ -53,7 +53,8 @@ class Fms:
 
 def clean_environment():
     """This process's, without what changes the program's behaviour."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("FMS_") or k == "FMS_NVRTC"}
+    kept = ("FMS_NVRTC", "FMS_LLVM")
+    return {k: v for k, v in os.environ.items() if not k.startswith("FMS_") or k in kept}
 
 
 @pytest.fixture(scope="session")
@@ -86,14 +87,46 @@ def shared_fms(program, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def has_device(program, tmp_path_factory):
-    found = make_fms(program, tmp_path_factory.mktemp("doctor"))("doctor", "--json").json
+def found(program, tmp_path_factory):
+    """What the program finds on this machine."""
+    return make_fms(program, tmp_path_factory.mktemp("doctor"))("doctor", "--json").json
+
+
+@pytest.fixture(scope="session")
+def has_device(found):
     return bool(found["driver"].get("devices"))
 
 
+@pytest.fixture(scope="session")
+def has_llvm(found):
+    """Fails where the build has the LLVM library and it isn't found (FMS_TEST_REQUIRE_LLVM)."""
+    there = found["llvm"]["found"] and found["cpu"]["found"]
+    if not there and os.environ.get("FMS_TEST_REQUIRE_LLVM"):
+        pytest.fail("these tests need the CPU target: " +
+                    found["llvm"].get("message", "") + found["cpu"].get("message", ""))
+    return there
+
+
+@pytest.fixture(scope="session")
+def llvm(has_llvm, found):
+    """For tests of the CPU target: skips where there is none."""
+    if not has_llvm:
+        pytest.skip(found["llvm"].get("message", "the CPU can't be used"))
+    return found["llvm"]
+
+
+@pytest.fixture(params=["cuda", "cpu"])
+def on(request, has_device, has_llvm):
+    """The options that run a kernel on the one or the other."""
+    if request.param == "cpu" and not has_llvm:
+        pytest.skip("no LLVM library")
+    if request.param == "cuda" and not has_device:
+        pytest.skip("no CUDA device")
+    return ["--device", "cpu" if request.param == "cpu" else "0"]
+
+
 @pytest.fixture(scope="session", autouse=True)
-def needs_nvrtc(program, tmp_path_factory):
-    found = make_fms(program, tmp_path_factory.mktemp("doctor"))("doctor", "--json").json
+def needs_nvrtc(found):
     if not found["nvrtc"]["found"]:
         pytest.fail("these tests compile: " + found["nvrtc"]["message"])
 

@@ -88,34 +88,28 @@ def test_both_causal_masks_at_once_are_bad_usage(fms, tmp_path):
     assert attention(fms, tmp_path, "--causal", "--causal-top-left").returncode == 2
 
 
-def test_run_transposes_on_the_device(fms, tmp_path, has_device):
-    if not has_device:
-        pytest.skip("no CUDA device")
+def test_run_transposes_on_the_device(fms, tmp_path, on):
     array = np.random.default_rng(1).random((70, 50), np.float32)
     np.save(tmp_path / "a.npy", array)
-    done = fms.ok(*TRANSPOSE, "--grid", "2,3", "--arg", f"in:{tmp_path}/a.npy", "--arg",
+    done = fms.ok(*TRANSPOSE, *on, "--grid", "2,3", "--arg", f"in:{tmp_path}/a.npy", "--arg",
                   f"out:f32:50x70:{tmp_path}/b.npy", "--arg", "i32:70", "--arg", "i32:50",
                   "--repeat", "5", "--json")
     np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), array.T)
     assert done.json["median_ms"] > 0
 
 
-def test_a_wrong_argument_count_is_refused_before_the_launch(fms, tmp_path, has_device):
-    if not has_device:
-        pytest.skip("no CUDA device")
-    done = fms(*TRANSPOSE, "--grid", "1", "--arg", "i32:70")
+def test_a_wrong_argument_count_is_refused_before_the_launch(fms, tmp_path, on):
+    done = fms(*TRANSPOSE, *on, "--grid", "1", "--arg", "i32:70")
     assert done.returncode == 2 and "argument" in done.stderr
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("mask", [[], ["--causal"], ["--causal-top-left"]])
-def test_attention_is_within_its_bound(fms, tmp_path, has_device, dtype, mask):
-    if not has_device:
-        pytest.skip("no CUDA device")
+def test_attention_is_within_its_bound(fms, tmp_path, on, dtype, mask):
     random = np.random.default_rng(2)
     save(tmp_path, random.standard_normal((2, 4, 65, 64)).astype(dtype),
          *(random.standard_normal((2, 2, 130, 64)).astype(dtype) for _ in range(2)))
-    done = attention(fms, tmp_path, "--check", "--json", "--lse", tmp_path / "lse.npy", *mask)
+    done = attention(fms, tmp_path, "--check", "--json", "--lse", tmp_path / "lse.npy", *mask, *on)
     assert done.returncode == 0, done.stderr
     assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
     assert np.load(tmp_path / "o.npy").dtype == dtype

@@ -121,6 +121,6 @@ def test_a_compile_error_shows_the_line_and_is_exit_code_1(fms, tmp_path):
 def test_no_target_anywhere_is_named(fms, has_device):
     if has_device:
         pytest.skip("the device here is the target")
-    done = fms("compile", "saxpy", "--emit", "ptx")
-    assert done.returncode == 2 and "--target" in done.stderr
+    done = fms("compile", "saxpy", "--emit", "ptx", env={"FMS_LLVM": "/nonexistent"})
+    assert done.returncode == 2 and "--target" in done.stderr and "WITH_LLVM=1" in done.stderr
     fms.ok("compile", "saxpy", "--emit", "ptx", env={"FMS_TARGET": "sm_80"})

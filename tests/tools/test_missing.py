@@ -10,9 +10,10 @@ def test_no_nvrtc_is_exit_code_3_with_advice(fms):
 
 
 def test_doctor_without_nvrtc_says_so_and_goes_on(fms):
-    done = fms("doctor", "--json", env={"FMS_NVRTC": "/nonexistent"})
-    assert done.returncode == 3
+    done = fms("doctor", "--json", env={"FMS_NVRTC": "/nonexistent", "FMS_LLVM": "/nonexistent"})
+    assert done.returncode == 3, "neither compiler"
     assert not done.json["nvrtc"]["found"] and done.json["templates"]
+    assert not done.json["llvm"]["found"] and not done.json["cpu"]["found"]
     assert "not found" in fms("doctor", env={"FMS_NVRTC": "/nonexistent"}).stdout
 
 
@@ -43,9 +44,11 @@ def test_offline_serves_what_was_warmed(fms, manifest):
 def test_running_without_a_driver_is_exit_code_3(fms, has_device):
     if has_device:
         pytest.skip("a device is here")
-    done = fms("run", "saxpy", "--grid", "1", "--block", "256", "--arg", "i32:1")
+    arguments = ["run", "saxpy", "--grid", "1", "--block", "256", "--arg", "i32:1"]
+    done = fms(*arguments, env={"FMS_LLVM": "/nonexistent"})
     assert done.returncode == 3, done.stderr
-    assert done.stderr.startswith("fms: can't ")
+    assert done.stderr.startswith("fms: can't ") and "WITH_LLVM=1" in done.stderr
+    assert fms(*arguments, "--device", "0").returncode == 3, "what was asked for, or nothing"
 
 
 def test_no_store_still_compiles(fms, tmp_path):

@@ -49,6 +49,10 @@ def test_version(fms):
     ["run", "saxpy", "--grid", "1", "--block", "0x1"],
     ["run", "saxpy", "--grid", "1", "--block", "1", "--arg", "i32:x"],
     ["run", "saxpy", "--grid", "1", "--block", "1", "--arg", "in:none.npy"],
+    ["run", "saxpy", "--grid", "1", "--block", "1", "--device", "gpu"],
+    ["run", "saxpy", "--grid", "1", "--block", "1", "--device", "cpu", "--sanitize", "leak"],
+    ["compile", "saxpy", "--target", "sm_80", "--emit", "asm"],
+    ["compile", "saxpy", "--target", "cpu", "--emit", "sass"],
 ])
 def test_bad_usage_is_exit_code_2(fms, arguments):
     done = fms(*arguments)
@@ -71,6 +75,7 @@ def test_a_wrong_value_names_parameter_and_limits(fms):
 
 @pytest.mark.parametrize("name, value", [
     ("FMS_OFFLINE", "perhaps"), ("FMS_LOG", "loud"), ("FMS_TARGET", "sm_10"),
+    ("FMS_SANITIZE", "leak"),
     ("FMS_CACHE_MAX_BYTES", "much"), ("FMS_MAX_JOBS", "-1"), ("FMS_CACHE_DIR", "relative"),
 ])
 def test_a_wrong_variable_is_named(fms, name, value):
@@ -89,7 +94,7 @@ def test_doctor_says_what_is_here(fms):
     assert found["store"][0]["folder"] == str(fms.cache) and found["store"][0]["writable"]
     assert "llama-3.1-8b" in found["manifests"]
     text = fms.ok("doctor").stdout
-    for heading in ("NVRTC", "Driver", "Store", "Environment", "Templates"):
+    for heading in ("NVRTC", "LLVM", "Driver", "CPU", "Store", "Environment", "Templates"):
         assert heading in text
 
 

@@ -18,11 +18,12 @@ struct AttentionCommand {
   float scale = 0;
   std::string dtype, policy;
   int repeat = 0;
-  int device = 0;
+  std::string device;
 };
 
 struct AttentionReport {
   attention::Problem problem;
+  std::string target;
   std::optional<AttentionCheck> check;
   std::optional<double> median_ms;
 };
@@ -119,13 +120,14 @@ Result<AttentionReport> compute(const AttentionCommand& command) {
   if (!command.policy.empty()) {
     FMS_TRY(options.policy, parse_policy(command.policy));
   }
-  FMS_TRY(const auto device, Device::open(command.device));
+  FMS_TRY(const auto device, choose_device(command.device, options));
   FMS_TRY(Jit jit, Jit::create(std::move(options)));
   const AttentionInputs inputs{
       .q = arrays.q.data, .k = arrays.k.data, .v = arrays.v.data, .scale = command.scale};
   FMS_TRY(AttentionOutputs outputs, run_attention(jit, device, problem, inputs, command.repeat));
   FMS_TRY_VOID(write_outputs(command, problem, arrays.q, outputs));
-  AttentionReport report{.problem = problem, .median_ms = outputs.median_ms};
+  AttentionReport report{
+      .problem = problem, .target = device->target().to_string(), .median_ms = outputs.median_ms};
   if (command.check) {
     FMS_TRY(report.check, check_attention(problem, inputs, outputs));
   }
@@ -156,6 +158,7 @@ int print(const AttentionCommand& command, const AttentionReport& report) {
     nlohmann::json object = nlohmann::json::object();
     const ManifestEntry entry = attention::to_manifest_entry(report.problem);
     object["problem"] = nlohmann::json::parse(to_json_line(entry), nullptr, false);
+    object["target"] = report.target;
     if (report.median_ms) object["median_ms"] = *report.median_ms;
     if (report.check) {
       object["check"] = to_json(report.check->output);
@@ -198,7 +201,7 @@ void add_options(CLI::App& app, AttentionCommand& command) {
   app.add_option("--repeat", command.repeat, "compute N times more, and print the median time")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--device", command.device, "ordinal of the device (default: 0)")->type_name("N");
+  app.add_option("--device", command.device, kDeviceHelp)->type_name("DEVICE");
 }
 
 }  // namespace

@@ -36,11 +36,12 @@ struct BenchGroup {
 constexpr BenchGroup kGroups[] = {{"launch", bench_launch},
                                   {"store", bench_store},
                                   {"compile", bench_compile},
-                                  {"processes", bench_processes}};
+                                  {"processes", bench_processes},
+                                  {"cpu", bench_cpu}};
 
 // Where and with what it was measured.
 struct Circumstances {
-  std::string card = "no GPU", driver = "none", nvrtc, target, date;
+  std::string card = "no GPU", driver = "none", nvrtc = "none", processor, target, date;
 };
 
 struct BenchReport {
@@ -108,14 +109,16 @@ json to_json(const BenchReport& report) {
     rows.push_back(std::move(one));
   }
   const Circumstances& around = report.circumstances;
-  return {{"card", around.card},     {"driver", around.driver}, {"nvrtc", around.nvrtc},
-          {"target", around.target}, {"date", around.date},     {"commit", commit()},
-          {"version", version()},    {"rows", std::move(rows)}};
+  return {{"card", around.card},     {"driver", around.driver},
+          {"nvrtc", around.nvrtc},   {"processor", around.processor},
+          {"target", around.target}, {"date", around.date},
+          {"commit", commit()},      {"version", version()},
+          {"rows", std::move(rows)}};
 }
 
 std::string heading(const Circumstances& around) {
-  return fmt::format("{}, driver {}, NVRTC {}, {}, {}, {}", around.card, around.driver,
-                     around.nvrtc, around.target, around.date, version_line());
+  return fmt::format("{}, driver {}, NVRTC {}, {}; {}; {}, {}", around.card, around.driver,
+                     around.nvrtc, around.target, around.processor, around.date, version_line());
 }
 
 std::string to_markdown(const BenchReport& report) {
@@ -129,10 +132,16 @@ std::string to_markdown(const BenchReport& report) {
 
 Result<Circumstances> circumstances(const BenchSetup& setup) {
   Circumstances around{.target = setup.target.to_string()};
-  FMS_TRY(const Toolkit toolkit, find_toolkit(setup.options.toolkit));
-  FMS_TRY(const auto compiler, open_compiler(toolkit));
-  const auto [major, minor] = compiler->version();
-  around.nvrtc = fmt::format("{}.{}", major, minor);
+  if (const auto toolkit = find_toolkit(setup.options.toolkit)) {
+    FMS_TRY(const auto compiler, open_compiler(*toolkit));
+    const auto [major, minor] = compiler->version();
+    around.nvrtc = fmt::format("{}.{}", major, minor);
+  }
+  around.processor = "CPU targets: none";
+  if (const auto device = Device::cpu()) {
+    around.processor = fmt::format("{} ({}, {} cores)", (*device)->info().name,
+                                   (*device)->target().to_string(), (*device)->info().sm_count);
+  }
   if (setup.device) {
     const DeviceInfo& info = setup.device->info();
     around.card = info.name;
@@ -160,8 +169,16 @@ Result<BenchReport> measure(const BenchCommand& command) {
   setup.options.record.clear();
   setup.options.dump_dir.clear();
   if (auto device = Device::open()) setup.device = *std::move(device);
-  const auto target = choose_target(command.target, options);
-  setup.target = target ? *target : Target{.arch = "sm_90a"};
+  setup.target = {.arch = "sm_90a"};
+  if (!command.target.empty() || options.target || setup.device) {
+    FMS_TRY(setup.target, choose_target(command.target, options));
+  }
+  if (setup.target.kind != Target::Kind::kCuda) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("can't measure {}: the floors are those of CUDA targets; add --target "
+                            "sm_90a",
+                            setup.target.to_string()));
+  }
   BenchReport report;
   FMS_TRY(report.circumstances, circumstances(setup));
   for (const BenchGroup& group : kGroups) {
@@ -241,10 +258,11 @@ void add_bench(CLI::App& program, int& exit_code) {
   app->add_option("--markdown", command->markdown_file, "write the table here")->type_name("FILE");
   app->add_option("--target", command->target, "compile for this (default: the device, or sm_90a)")
       ->type_name("T");
-  app->add_option("--only", command->only, "launch, store, compile or processes; may be repeated")
+  app->add_option("--only", command->only,
+                  "launch, store, compile, processes or cpu; may be repeated")
       ->type_name("GROUP")
       ->allow_extra_args(false)
-      ->check(CLI::IsMember({"launch", "store", "compile", "processes"}));
+      ->check(CLI::IsMember({"launch", "store", "compile", "processes", "cpu"}));
   app->add_flag("--quick", command->quick, "few repeats, to see that it works: no figures to keep");
   app->callback([command, &exit_code] {
     const Result<int> done = bench(*command);

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -62,6 +63,10 @@ Result<std::vector<BenchRow>> bench_launch(const BenchSetup& setup);
 Result<std::vector<BenchRow>> bench_store(const BenchSetup& setup);
 Result<std::vector<BenchRow>> bench_compile(const BenchSetup& setup);
 Result<std::vector<BenchRow>> bench_processes(const BenchSetup& setup);
+Result<std::vector<BenchRow>> bench_cpu(const BenchSetup& setup);
+
+// What bench_cpu() has a new process measure: {"open_ms": ..., "load_ms": ...}.
+Result<nlohmann::json> measure_cpu_child(JitOptions options);
 
 // The line of something that can't be measured here.
 BenchRow skipped_row(std::string what, std::string why);

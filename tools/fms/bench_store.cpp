@@ -96,6 +96,7 @@ struct BenchChild {
 
 Result<json> measure(const BenchChild& command) {
   FMS_TRY(JitOptions options, jit_options(command.common));
+  if (command.mode == "cpu") return measure_cpu_child(std::move(options));
   const auto start = Clock::now();
   FMS_TRY(const auto device, Device::open());
   const double driver_ms = seconds_since(start) * 1e3;
@@ -166,7 +167,7 @@ void add_bench_child(CLI::App& program, int& exit_code) {
   app->group("");  // hidden
   app->footer("Example:\n  fms bench-child --mode store --cache-dir DIR --key KEY");
   add_common_options(*app, command->common, Json::kNo);
-  app->add_option("--mode", command->mode, "store or jit")->required();
+  app->add_option("--mode", command->mode, "store, jit or cpu")->required();
   app->add_option("--key", command->key, "of the kernel to load");
   app->callback([command, &exit_code] {
     const auto measured = measure(*command);

@@ -38,8 +38,9 @@ bool wanted(const CacheCommand& command, const StoreEntry& entry) {
   const bool template_fits =
       command.template_name.empty() || entry.template_name == command.template_name;
   // "sm_90a" and "cuda:sm_90a" are one target.
-  const bool target_fits = command.target.empty() || entry.target == command.target ||
-                           entry.target == "cuda:" + command.target;
+  const auto target = Target::parse(command.target);
+  const bool target_fits =
+      command.target.empty() || entry.target == (target ? target->to_string() : command.target);
   return template_fits && target_fits;
 }
 
@@ -231,11 +232,20 @@ Result<int> cache_export(const CacheCommand& command) {
 Result<int> cache_import(const CacheCommand& command) {
   FMS_TRY(const auto tiers, open_tiers(command.common));
   FMS_TRY(KernelStore * store, writable(tiers));
-  FMS_TRY(const ImportReport report, store->import_bundle(command.file));
+  FMS_TRY(const ImportReport report,
+          store->import_bundle(command.file, {.trust_host_code = command.trust_host_code}));
   if (command.common.json) {
-    print_json({{"added", report.added}, {"present", report.present}});
+    print_json({{"added", report.added},
+                {"present", report.present},
+                {"host_code_skipped", report.host_code_skipped}});
   } else {
     fmt::print("{} added, {} already there\n", report.added, report.present);
+  }
+  if (report.host_code_skipped > 0) {
+    fmt::print(stderr,
+               "fms: {} kernels for a CPU were skipped: they would run as you. If you trust who "
+               "made {}, add --trust-host-code\n",
+               report.host_code_skipped, command.file);
   }
   return kOk;
 }

@@ -17,6 +17,7 @@ struct CacheCommand {
   std::string max_bytes;              // gc
   bool yes = false;                   // clear
   std::string file;                   // export, import
+  bool trust_host_code = false;       // import
 };
 
 struct OpenTier {

@@ -39,6 +39,12 @@ void add_own_options(CLI::App& app, std::string_view verb, CacheCommand& command
   if (verb == "export" || verb == "import") {
     app.add_option("FILE", command.file, "the bundle")->required();
   }
+  if (verb == "import") {
+    app.add_flag(
+        "--trust-host-code", command.trust_host_code,
+        "import kernels for a CPU too: they are executed with your rights, so do this only "
+        "if you trust who made the bundle");
+  }
   if (verb == "why") app.add_option("KEY", command.key, "the start of a key")->required();
   if (verb == "clear") app.add_flag("-y,--yes", command.yes, "don't ask on a terminal");
   if (verb == "gc") {

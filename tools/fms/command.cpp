@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "runtime/device.h"
+#include "compiler/llvm_library.h"
 #include "runtime/log.h"
 
 namespace fms::program {
@@ -83,10 +84,47 @@ Result<Jit> create_jit(const CommonOptions& common) {
 Result<Target> choose_target(const std::string& text, const JitOptions& options) {
   if (!text.empty()) return Target::parse(text);
   if (options.target) return *options.target;
-  if (auto device = Device::open()) return (*device)->target();
+  if (options.sanitize.empty()) {
+    if (auto device = Device::open()) return (*device)->target();
+  }
+  if (open_llvm(options.llvm)) return host_target();
   return fail(ErrorCode::kInvalidArgument,
               "no target is given and no device is here to take it from; add --target, such as "
-              "--target sm_90a, or set FMS_TARGET");
+              "--target sm_90a, or set FMS_TARGET; or have the LLVM library built for the CPU, by "
+              "make demo WITH_LLVM=1");
+}
+
+Result<std::shared_ptr<Device>> choose_device(const std::string& text, const JitOptions& options) {
+  if (!options.llvm.empty()) prefer_llvm(options.llvm);
+  if (text == "cpu") return Device::cpu();
+  if (!text.empty()) {
+    const std::string_view number =
+        text.starts_with("cuda:") ? std::string_view(text).substr(5) : std::string_view(text);
+    int ordinal = 0;
+    const char* const last = number.data() + number.size();
+    const auto [end, error] = std::from_chars(number.data(), last, ordinal);
+    if (error != std::errc() || end != last || ordinal < 0) {
+      return fail(ErrorCode::kInvalidArgument,
+                  fmt::format("can't use the device \"{}\": it may be cpu, or cuda:0 and so on",
+                              text.substr(0, 80)));
+    }
+    return Device::open(ordinal);
+  }
+  if (options.target) {
+    return options.target->kind == Target::Kind::kCpu ? Device::cpu() : Device::open();
+  }
+  if (!options.sanitize.empty()) return Device::cpu();
+  Result<std::shared_ptr<Device>> cuda = Device::open();
+  if (cuda || cuda.error().code != ErrorCode::kUnavailable) return cuda;
+  Result<std::shared_ptr<Device>> cpu = Device::cpu();
+  if (cpu) {
+    log_info(fmt::format("{}: the CPU is used", cuda.error().message));
+    return cpu;
+  }
+  Error error = std::move(cuda).error();
+  error.message += fmt::format("; nor can the CPU be used: {}", cpu.error().message);
+  error.detail += cpu.error().detail;
+  return std::unexpected(std::move(error));
 }
 
 Result<std::vector<Target>> choose_targets(const std::vector<std::string>& texts,

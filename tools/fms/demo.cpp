@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "compiler/llvm_library.h"
 #include "tools/fms/command.h"
 #include "tools/fms/demo_kernels.h"
 #include "tools/fms/manifest_plan.h"
@@ -35,6 +36,7 @@ Result<JitOptions> demo_options(const CommonOptions& common) {
   options.policy = Policy::kExact;
   options.offline = false;
   options.target.reset();
+  options.sanitize.clear();
   FMS_TRY(const auto store, KernelStore::open(options.cache_dirs.front()));
   FMS_TRY([[maybe_unused]] const std::int64_t removed, store->clear());
   return options;
@@ -84,8 +86,8 @@ Result<bool> demo_round(const JitOptions& options, const std::shared_ptr<Device>
 Result<int> demo_on_device(const JitOptions& options, const std::shared_ptr<Device>& device) {
   const DeviceInfo& info = device->info();
   const Target target = device->target();
-  fmt::print("On {} ({}, {} SMs), store {}\n\n", info.name, target.to_string(), info.sm_count,
-             options.cache_dirs.front().string());
+  fmt::print("On {} ({}, {} {}), store {}\n\n", info.name, target.to_string(), info.sm_count,
+             device->is_cpu() ? "cores" : "SMs", options.cache_dirs.front().string());
   FMS_TRY(const auto kernels, demo_kernels(target));
   fmt::print(
       "First round: each kernel is specialised, compiled, stored, loaded, launched and "
@@ -128,11 +130,11 @@ std::string shortened(std::string text) {
 }
 
 Result<int> demo_without_device(const DemoCommand& command, const JitOptions& options,
-                                const std::string& why) {
+                                const std::string& no_gpu, const std::string& no_cpu) {
   fmt::print(
-      "No device here: {}\nSo kernels are compiled for two others, and nothing is "
-      "launched. Store {}\n\n",
-      why, options.cache_dirs.front().string());
+      "No GPU here: {}\nNor can the CPU run kernels: {}\nSo they are compiled for two GPUs, and "
+      "nothing is launched. Store {}\n\n",
+      no_gpu, no_cpu, options.cache_dirs.front().string());
   FMS_TRY(const std::vector<PlannedKernel> kernels, kernels_to_warm());
   WarmReport report;
   {
@@ -161,7 +163,7 @@ Result<int> demo_without_device(const DemoCommand& command, const JitOptions& op
   }
   fmt::print(
       "{}\n{} compiled in {:.1f} s, {} of {} read back from the store\n"
-      "Nothing was launched: there is no CUDA device here\n",
+      "Nothing was launched: there is no GPU here, and no LLVM library for the CPU\n",
       table.text(), report.compiled, report.seconds, there, kernels.size());
   return report.failures.empty() && there == kernels.size() ? kOk : kFalse;
 }
@@ -171,7 +173,13 @@ Result<int> demo(const DemoCommand& command) {
   const auto device = Device::open();
   if (device) return demo_on_device(options, *device);
   if (device.error().code != ErrorCode::kUnavailable) return std::unexpected(device.error());
-  return demo_without_device(command, options, device.error().message);
+  if (!options.llvm.empty()) prefer_llvm(options.llvm);
+  const auto cpu = Device::cpu();
+  if (!cpu) {
+    return demo_without_device(command, options, device.error().message, cpu.error().message);
+  }
+  fmt::print("No GPU here: {}\nSo the kernels run on the CPU.\n\n", device.error().message);
+  return demo_on_device(options, *cpu);
 }
 
 }  // namespace
@@ -181,8 +189,11 @@ void add_demo(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand(
       "demo", "Compile, store, load, launch and check kernels, then the same from the store");
   app->footer(
-      "Without a GPU: compile for sm_80 and sm_90a, and read it all back. The store is the folder\n"
-      "demo in the folder of the usual one; it is emptied first.\n\n"
+      "Without a GPU: on the CPU; without the LLVM library either: compile for sm_80 and sm_90a, "
+      "and\n"
+      "read it all back. The store is the folder demo in the folder of the usual one; it is "
+      "emptied\n"
+      "first.\n\n"
       "Example:\n  fms demo");
   add_common_options(*app, command->common, Json::kNo);
   app->add_option("-j,--jobs", command->jobs, "worker processes, where nothing can be launched")

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "compiler/kernel_template.h"
+#include "compiler/llvm_library.h"
 #include "compiler/nvrtc_compiler.h"
 #include "runtime/device.h"
 #include "runtime/toolkit.h"
@@ -61,6 +62,28 @@ json describe_driver() {
           {"devices", std::move(devices)}};
 }
 
+json describe_llvm(const JitOptions& options) {
+  const auto library = open_llvm(options.llvm);
+  if (!library) return {{"found", false}, {"message", library.error().message}};
+  return {{"found", true},
+          {"version", (*library)->version()},
+          {"library", (*library)->path()},
+          {"host_cpu", (*library)->host_cpu()},
+          {"fingerprint", (*library)->compiler()->fingerprint()}};
+}
+
+json describe_cpu() {
+  const auto device = Device::cpu();
+  if (!device) return {{"found", false}, {"message", device.error().message}};
+  const DeviceInfo& info = (*device)->info();
+  return {{"found", true},
+          {"name", info.name},
+          {"target", (*device)->target().to_string()},
+          {"cores", info.sm_count},
+          {"memory_bytes", info.memory_bytes},
+          {"max_smem_per_block_bytes", info.max_smem_per_block_bytes}};
+}
+
 json describe_tier(const std::filesystem::path& folder, const JitOptions& options) {
   json tier{{"folder", folder.string()}};
   auto store = KernelStore::open(folder, {.max_bytes = options.cache_max_bytes});
@@ -108,6 +131,7 @@ json describe_templates(bool parameters_too) {
 }
 
 json examine(const CommonOptions& common, const JitOptions& options) {
+  if (!options.llvm.empty()) prefer_llvm(options.llvm);
   json tiers = json::array(), variables = json::array();
   for (const auto& folder : options.cache_dirs) tiers.push_back(describe_tier(folder, options));
   for (const EnvironmentVariable& variable : environment_variables()) {
@@ -117,7 +141,9 @@ json examine(const CommonOptions& common, const JitOptions& options) {
   return {{"version", version()},
           {"commit", commit()},
           {"nvrtc", describe_nvrtc(options)},
+          {"llvm", describe_llvm(options)},
           {"driver", describe_driver()},
+          {"cpu", describe_cpu()},
           {"store", std::move(tiers)},
           {"environment", std::move(variables)},
           {"templates", describe_templates(common.json || common.verbose)},
@@ -128,7 +154,7 @@ std::string text_of(const json& object, const char* key) { return object.value(k
 
 void print_driver(const json& driver) {
   if (!driver["found"].get<bool>()) {
-    fmt::print("Driver\n  not found: {}\n  kernels compile, but don't launch here\n\n",
+    fmt::print("Driver\n  not found: {}\n  kernels for GPUs compile, but don't launch here\n\n",
                text_of(driver, "message"));
     return;
   }
@@ -144,6 +170,24 @@ void print_driver(const json& driver) {
                format_bytes(device["memory_bytes"].get<double>()));
   }
   fmt::print("\n");
+}
+
+void print_llvm(const json& llvm) {
+  if (llvm["found"].get<bool>()) {
+    fmt::print("LLVM\n  {}: {}\n  compiles for CPUs; this one is {}\n\n", text_of(llvm, "version"),
+               text_of(llvm, "library"), text_of(llvm, "host_cpu"));
+  } else {
+    fmt::print("LLVM\n  not found: {}\n\n", text_of(llvm, "message"));
+  }
+}
+
+void print_cpu(const json& cpu) {
+  if (cpu["found"].get<bool>()) {
+    fmt::print("CPU\n  {}, {}, {} cores, {}\n\n", text_of(cpu, "name"), text_of(cpu, "target"),
+               cpu["cores"].get<int>(), format_bytes(cpu["memory_bytes"].get<double>()));
+  } else {
+    fmt::print("CPU\n  kernels don't run on it without the LLVM library\n\n");
+  }
 }
 
 void print_store(const json& tiers) {
@@ -173,7 +217,9 @@ void print(const json& found, bool verbose) {
     fmt::print("  not found: {}\n", text_of(nvrtc, "message"));
   }
   fmt::print("\n");
+  print_llvm(found["llvm"]);
   print_driver(found["driver"]);
+  print_cpu(found["cpu"]);
   print_store(found["store"]);
   fmt::print("\nEnvironment\n");
   for (const json& variable : found["environment"]) {
@@ -198,9 +244,9 @@ void print(const json& found, bool verbose) {
 void add_doctor(CLI::App& program, int& exit_code) {
   auto common = std::make_shared<CommonOptions>();
   CLI::App* command = program.add_subcommand(
-      "doctor", "Show what is found here: NVRTC, driver, devices, store, environment, templates");
+      "doctor", "Show what is found here: compilers, devices, store, environment, templates");
   command->footer(
-      "Exit code 3 if NVRTC isn't found; a machine without a GPU is fine.\n\n"
+      "Exit code 3 if no compiler is found; a machine without a GPU is fine.\n\n"
       "Example:\n  fms doctor -v");
   add_common_options(*command, *common, Json::kYes);
   command->callback([common, &exit_code] {
@@ -215,7 +261,8 @@ void add_doctor(CLI::App& program, int& exit_code) {
     } else {
       print(found, common->verbose);
     }
-    exit_code = found["nvrtc"]["found"].get<bool>() ? kOk : kMissing;
+    const bool compiles = found["nvrtc"]["found"].get<bool>() || found["llvm"]["found"].get<bool>();
+    exit_code = compiles ? kOk : kMissing;
   });
 }
 

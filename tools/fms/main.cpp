@@ -12,7 +12,7 @@ constexpr const char* kFooter = R"(Exit codes:
   0  done
   1  what was asked for is false or failed (verify misses, a compile error, a check over its bound)
   2  bad usage: an option, a value or a file that makes no sense
-  3  this machine lacks something: a driver, a device, NVRTC, a disassembler
+  3  this machine lacks something: a driver, a device, NVRTC, the LLVM library, a disassembler
   130  stopped by Ctrl-C
 
 Example:
@@ -21,8 +21,9 @@ Example:
 int run(int argc, char** argv) {
   using namespace fms::program;
   int exit_code = kOk;
-  CLI::App program("Compiles, keeps and launches CUDA kernels, each for its exact shape and GPU.",
-                   "fms");
+  CLI::App program(
+      "Compiles, keeps and launches CUDA kernels, each for its exact shape and GPU, or CPU.",
+      "fms");
   program.footer(kFooter);
   program.set_version_flag("--version", version_line());
   program.require_subcommand(1);

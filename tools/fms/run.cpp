@@ -22,7 +22,7 @@ struct RunCommand {
   std::string policy;
   std::vector<std::string> arguments;
   int repeat = 0;
-  int device = 0;
+  std::string device, sanitize;
 };
 
 // An argument with its array on the host and its copy on the device.
@@ -38,7 +38,7 @@ struct BoundArgument {
 
 struct RunReport {
   Resources resources;
-  std::string specialization;
+  std::string specialization, target;
   std::optional<double> median_ms;
 };
 
@@ -96,7 +96,10 @@ Result<RunReport> run(const RunCommand& command) {
   if (!command.policy.empty()) {
     FMS_TRY(options.policy, parse_policy(command.policy));
   }
-  FMS_TRY(const auto device, Device::open(command.device));
+  if (!command.sanitize.empty()) {
+    FMS_TRY(options.sanitize, parse_sanitizers(command.sanitize));
+  }
+  FMS_TRY(const auto device, choose_device(command.device, options));
   FMS_TRY(Jit jit, Jit::create(std::move(options)));
   FMS_TRY(const Stream stream, Stream::create(device));
   jit.record(to_manifest_entry(command.kernel, specialization));
@@ -112,7 +115,9 @@ Result<RunReport> run(const RunCommand& command) {
     FMS_TRY_VOID(one.buffer->download(one.array.data, stream));
     FMS_TRY_VOID(write_npy(one.argument.file, one.array));
   }
-  RunReport report{.resources = kernel.resources(), .specialization = specialization.to_string()};
+  RunReport report{.resources = kernel.resources(),
+                   .specialization = specialization.to_string(),
+                   .target = kernel.target().to_string()};
   if (command.repeat > 0) {
     FMS_TRY(report.median_ms, median_gpu_ms(device, stream, command.repeat, start));
   }
@@ -122,6 +127,7 @@ Result<RunReport> run(const RunCommand& command) {
 void print(const RunCommand& command, const RunReport& report) {
   if (command.common.json) {
     nlohmann::json object{{"specialization", report.specialization},
+                          {"target", report.target},
                           {"registers", report.resources.registers},
                           {"repeat", command.repeat}};
     if (report.median_ms) object["median_ms"] = *report.median_ms;
@@ -132,7 +138,7 @@ void print(const RunCommand& command, const RunReport& report) {
     fmt::print("{}: {:.4f} ms, the median of {}\n", report.specialization, *report.median_ms,
                command.repeat);
   } else if (command.common.verbose) {
-    fmt::print("{}: done\n", report.specialization);
+    fmt::print("{} for {}: done\n", report.specialization, report.target);
   }
 }
 
@@ -152,7 +158,10 @@ void add_launch_options(CLI::App& app, RunCommand& command) {
   app.add_option("--repeat", command.repeat, "launch N times more, and print the median time")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000));
-  app.add_option("--device", command.device, "ordinal of the device (default: 0)")->type_name("N");
+  app.add_option("--sanitize", command.sanitize,
+                 "on the CPU: what the kernel checks as it runs, of address, undefined and thread")
+      ->type_name("LIST");
+  app.add_option("--device", command.device, kDeviceHelp)->type_name("DEVICE");
 }
 
 }  // namespace

@@ -70,8 +70,8 @@ void add_verify(CLI::App& program, int& exit_code) {
   app->add_option("MANIFEST", command->manifest, "a file, or the name of an included manifest")
       ->required();
   app->add_option("--target", command->targets,
-                  "for this target, such as sm_90a; may be repeated (default: FMS_TARGET, or the "
-                  "device here)")
+                  "for this target, such as sm_90a or cpu; may be repeated (default: FMS_TARGET, "
+                  "or the device here)")
       ->type_name("T")
       ->allow_extra_args(false);
   app->callback([command, &exit_code] {

@@ -186,8 +186,8 @@ void add_warm(CLI::App& program, int& exit_code) {
   auto* manifest =
       app->add_option("MANIFEST", command->manifest, "a file, or the name of an included manifest");
   app->add_option("--target", command->targets,
-                  "compile for this target, such as sm_90a; may be repeated (default: FMS_TARGET, "
-                  "or the device here)")
+                  "compile for this target, such as sm_90a or cpu; may be repeated (default: "
+                  "FMS_TARGET, or the device here)")
       ->type_name("T")
       ->allow_extra_args(false);
   app->add_option("-j,--jobs", command->jobs,
