@@ -5,8 +5,8 @@ import json
 import pytest
 
 COMMANDS = [
-    ["doctor"], ["compile"], ["run"], ["attention"], ["warm"], ["verify"], ["demo"], ["bench"],
-    ["version"], ["cache"], ["cache", "list"], ["cache", "stats"], ["cache", "why"],
+    ["doctor"], ["compile"], ["inspect"], ["run"], ["attention"], ["warm"], ["verify"], ["demo"],
+    ["bench"], ["version"], ["cache"], ["cache", "list"], ["cache", "stats"], ["cache", "why"],
     ["cache", "verify"], ["cache", "gc"], ["cache", "clear"], ["cache", "export"],
     ["cache", "import"], ["warm-worker"],
 ]
@@ -23,7 +23,7 @@ def test_every_command_explains_itself_with_an_example(fms, command):
 
 def test_help_lists_commands_and_exit_codes(fms):
     text = fms.ok("--help").stdout
-    for command in COMMANDS[:10]:
+    for command in COMMANDS[:11]:
         assert command[0] in text
     assert "Exit codes" in text
     assert "warm-worker" not in text, "hidden"

@@ -30,6 +30,7 @@ int run(int argc, char** argv) {
   program.get_formatter()->column_width(34);
   add_doctor(program, exit_code);
   add_compile(program, exit_code);
+  add_inspect(program, exit_code);
   add_run(program, exit_code);
   add_attention(program, exit_code);
   add_warm(program, exit_code);
