@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 #include <llvm/Analysis/TargetLibraryInfo.h>
+#include <llvm/CodeGen/MachineModuleInfo.h>
+#include <llvm/CodeGen/Passes.h>
+#include <llvm/CodeGen/TargetPassConfig.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/MCSubtargetInfo.h>
 #include <llvm/MC/TargetRegistry.h>
@@ -22,6 +25,26 @@ llvm::PipelineTuningOptions tuning(bool vectorize) {
   options.LoopInterleaving = vectorize;
   options.MergeFunctions = false;
   return options;
+}
+
+// What addPassesToEmitFile() adds, but for the scheduler, which takes a fifth of the time to order
+// instructions that the processor orders again: kernels ran no faster with it.
+bool add_passes(llvm::legacy::PassManager& passes, llvm::LLVMTargetMachine& machine,
+                llvm::raw_pwrite_stream& out, llvm::CodeGenFileType type) {
+  llvm::TargetPassConfig* config = machine.createPassConfig(passes);
+  config->setDisableVerify(true);
+  config->disablePass(&llvm::MachineSchedulerID);
+  passes.add(config);
+  auto* functions = new llvm::MachineModuleInfoWrapperPass(&machine);
+  passes.add(functions);
+  if (config->addISelPasses()) return false;
+  config->addMachinePasses();
+  config->setInitialized();
+  if (machine.addAsmPrinter(passes, out, nullptr, type, functions->getMMI().getContext())) {
+    return false;
+  }
+  passes.add(llvm::createFreeMachineFunctionPass());
+  return true;
 }
 
 }  // namespace
@@ -80,7 +103,7 @@ Result<std::vector<std::byte>> generate(llvm::Module& module, llvm::TargetMachin
   llvm::legacy::PassManager passes;
   const auto type = kind == FileKind::kObject ? llvm::CodeGenFileType::ObjectFile
                                               : llvm::CodeGenFileType::AssemblyFile;
-  if (machine.addPassesToEmitFile(passes, out, nullptr, type)) {
+  if (!add_passes(passes, static_cast<llvm::LLVMTargetMachine&>(machine), out, type)) {
     return fail(ErrorCode::kInternal, "LLVM can't write object files for this processor");
   }
   passes.run(module);
