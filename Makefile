@@ -11,6 +11,9 @@ PREFIX ?= /usr/local
 WITH_LLVM ?=
 export WITH_LLVM
 llvm := -DFMS_LLVM=$(if $(filter 1,$(WITH_LLVM)),ON,$(if $(filter 0,$(WITH_LLVM)),OFF,AUTO))
+# The Python package as the tests want it: of this build, in .venv's Python.
+python := -DFMS_BUILD_PYTHON=ON -DFMS_FMT_HEADER_ONLY=OFF \
+	-DPython_EXECUTABLE=$(CURDIR)/.venv/bin/python
 JOBS := $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -34,12 +37,12 @@ demo: build  ## specialise, compile, store, load, launch and check kernels: on t
 
 test:  ## build and run all tests, and the sanitizers
 	@tools/setup.sh --test
-	cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(if $(CI),-DFMS_WERROR=ON)
+	cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(python) $(if $(CI),-DFMS_WERROR=ON)
 	cmake --build --preset release
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 	ctest --preset release --label-exclude program
 	FMS_TEST_REQUIRE_LLVM=$$(test -e build/release/compiler/llvm/libfms_llvm.so && echo 1) \
-		.venv/bin/python -m pytest tests
+		FMS_TEST_REQUIRE_PYTHON=1 .venv/bin/python -m pytest tests
 	cmake --preset no-llvm
 	cmake --build --preset no-llvm
 	ctest --preset no-llvm

@@ -91,8 +91,8 @@ Result<Kernel> Jit::State::load(const KernelKey& key, const std::shared_ptr<Devi
     bool joined = false;
     Result<Kernel> kernel = flights.run(key, work, &joined);
     // Another thread's cancellation isn't ours.
-    const bool again = joined && !kernel && kernel.error().code == ErrorCode::kCancelled &&
-                       !cancel.cancelled();
+    const bool again =
+        joined && !kernel && kernel.error().code == ErrorCode::kCancelled && !cancel.cancelled();
     if (!again) return kernel;
   }
 }
@@ -120,8 +120,7 @@ Result<Kernel> Jit::State::timed_load(const std::shared_ptr<Device>& device,
   return kernel;
 }
 
-Result<Kernel> Jit::State::load_dynamic(const KernelKey& key,
-                                        const std::shared_ptr<Device>& device,
+Result<Kernel> Jit::State::load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device,
                                         const CancelToken& cancel) {
   const KernelKey dynamic{key.specialization.dynamic(), key.ordinal};
   Result<Kernel> kernel = [&]() -> Result<Kernel> {

@@ -21,7 +21,7 @@ llvm="llvm-19-dev libclang-19-dev clang-19"
 
 case "${1:-}" in
   "") ;;
-  --test) libraries="$libraries libgtest-dev" ;;
+  --test) libraries="$libraries libgtest-dev python3-dev" ;;
   *) echo "usage: tools/setup.sh [--test]" >&2; exit 2 ;;
 esac
 
@@ -173,6 +173,18 @@ pip_install() {
   touch "$stamp"
 }
 
+# PyTorch is the peer and a source of arrays in the tests; without it those skip. Where there is no
+# GPU its CPU build, from PyTorch's own index, if that can be reached: PyPI's brings CUDA along.
+pip_install_torch() {
+  ! .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))' ||
+    return 0
+  has_gpu && index="" || index="--extra-index-url https://download.pytorch.org/whl/cpu"
+  say "installing PyTorch into .venv, for the tests"
+  # shellcheck disable=SC2086  # none, or an option and its value
+  .venv/bin/python -m pip --disable-pip-version-check install -q --retries 0 $index torch==2.13.0 ||
+    say "pip can't install PyTorch, see above: tests that need it skip"
+}
+
 if command -v dpkg-query >/dev/null; then
   missing=$(missing_packages | tr '\n' ' ')
   wish=$(llvm_is "${1:-}")
@@ -195,5 +207,6 @@ else
   pip_install tools/nvrtc.txt "NVRTC and its headers, since there is no CUDA toolkit with them"
 fi
 if [ "${1:-}" = --test ]; then
-  pip_install tools/python-tests.txt "pytest, hypothesis and numpy, for the tests"
+  pip_install tools/python-tests.txt "what the tests and the native module need"
+  pip_install_torch
 fi

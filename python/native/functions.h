@@ -1,0 +1,12 @@
+#pragma once
+
+#include "python/native/python_api.h"
+
+namespace fms::python {
+
+// The module's functions, by what they are about.
+extern PyMethodDef session_functions[];  // options, statistics, shutdown
+extern PyMethodDef store_functions[];    // the store on disk, and manifests
+extern PyMethodDef machine_functions[];  // what is found here
+
+}  // namespace fms::python

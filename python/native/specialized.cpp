@@ -1,0 +1,171 @@
+#include "python/native/specialized.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <span>
+#include <utility>
+
+#include "python/native/hooks.h"
+#include "python/native/interrupt.h"
+
+namespace fms::python {
+namespace {
+
+bool same(DLDevice a, DLDevice b) {
+  return a.device_type == b.device_type && a.device_id == b.device_id;
+}
+
+}  // namespace
+
+Specialized::Specialized(Specialization specialization,
+                         const std::optional<std::vector<KernelParameter>>& parameters,
+                         std::optional<Policy> policy)
+    : specialization_(std::move(specialization)), policy_(policy) {
+  if (parameters) parameters_ = resolve(*parameters, specialization_);
+}
+
+// Whether the kernel that the Jit gives now is the one that it will always give.
+bool Specialized::is_final() const {
+  return prepared_ || !specialization_.has_exact_size() || policy_ == Policy::kExact;
+}
+
+Specialized::Loaded* Specialized::loaded_on(DLDevice device) {
+  const std::uint64_t generation = Session::get().generation();
+  for (Loaded& each : loaded_) {
+    if (same(each.which, device) && each.generation == generation) return &each;
+  }
+  return nullptr;
+}
+
+std::optional<Kernel> Specialized::find(DLDevice device, StreamView stream) {
+  if (const Loaded* const loaded = loaded_on(device)) {
+    if (loaded->kernel) return loaded->kernel;
+    Result<Jit> jit = Session::get().jit();
+    if (!jit) return raise(jit.error()), std::nullopt;
+    Result<Kernel> kernel = jit->get(specialization_, loaded->device,
+                                     {.policy = policy_, .stream = stream, .may_build = false});
+    if (kernel) return *std::move(kernel);
+    if (kernel.error().code != ErrorCode::kNotFound) {
+      return raise(kernel.error()), std::nullopt;
+    }
+  }
+  return build(device, stream);
+}
+
+std::optional<Kernel> Specialized::build(DLDevice device, StreamView stream) {
+  Loaded made{device, 0, nullptr, std::nullopt};
+  Result<Kernel> kernel = fail(ErrorCode::kInternal, "not built");
+  const auto work = [&](const CancelToken& cancel) {
+    kernel = [&]() -> Result<Kernel> {
+      FMS_TRY(Jit jit, Session::get().jit(&made.generation));
+      FMS_TRY(made.device, Session::get().device(device));
+      const GetOptions options{.policy = policy_, .stream = stream, .cancel = &cancel};
+      Result<Kernel> first = jit.get(specialization_, made.device, options);
+      if (!first || !prepared_ || !specialization_.has_exact_size()) return first;
+      // A prepared one keeps what it is given: that must not be the dynamic variant.
+      FMS_TRY_VOID(jit.prepare(specialization_, made.device, cancel));
+      return jit.get(specialization_, made.device, options);
+    }();
+  };
+  if (!run_interruptible(work)) return std::nullopt;
+  if (!kernel) return raise(kernel.error()), std::nullopt;
+  if (is_final()) made.kernel = *kernel;
+  remember(std::move(made));
+  return *std::move(kernel);
+}
+
+bool Specialized::prepare(DLDevice device) {
+  Loaded made{device, 0, nullptr, std::nullopt};
+  Result<void> done;
+  const auto work = [&](const CancelToken& cancel) {
+    done = [&]() -> Result<void> {
+      FMS_TRY(Jit jit, Session::get().jit(&made.generation));
+      FMS_TRY(made.device, Session::get().device(device));
+      FMS_TRY_VOID(jit.prepare(specialization_, made.device, cancel));
+      FMS_TRY(made.kernel, jit.get(specialization_, made.device, {.policy = policy_}));
+      return {};
+    }();
+  };
+  if (!run_interruptible(work)) return false;
+  if (!done) return raise(done.error()), false;
+  prepared_ = true;
+  remember(std::move(made));
+  return true;
+}
+
+void Specialized::remember(Loaded loaded) {
+  for (Loaded& each : loaded_) {
+    if (same(each.which, loaded.which)) {
+      each = std::move(loaded);
+      return;
+    }
+  }
+  loaded_.push_back(std::move(loaded));
+}
+
+std::string Specialized::takes() const {
+  std::string list;
+  for (const KernelParameter& parameter : *parameters_) {
+    list += fmt::format("{}{}{}{}", list.empty() ? "" : ", ", parameter.text,
+                        parameter.name.empty() ? "" : " ", parameter.name);
+  }
+  return fmt::format("{}({})", specialization_.kernel_template().name(), list);
+}
+
+bool Specialized::check_count(std::size_t given) const {
+  if (!parameters_ || parameters_->size() == given) return true;
+  raise_type(fmt::format("{} takes {} argument{}, and {} {} given", takes(), parameters_->size(),
+                         parameters_->size() == 1 ? "" : "s", given, given == 1 ? "is" : "are"));
+  return false;
+}
+
+bool Specialized::launch(const Arguments& arguments, const LaunchConfig& config,
+                         std::optional<StreamView> stream) {
+  if (!check_count(arguments.size())) return false;
+  std::optional<DLDevice> device;
+  if (!arguments.find_device(device)) return false;
+  if (!device) {
+    const Result<DLDevice> chosen = Session::get().default_device();
+    if (!chosen) return raise(chosen.error()), false;
+    device = *chosen;
+  }
+  StreamView on;  // the CPU has but one
+  if (device->device_type != kDLCPU) {
+    on = stream ? *stream : StreamView{arguments.current_stream(*device)};
+  }
+  const std::optional<Kernel> kernel = find(*device, on);
+  if (!kernel) return false;
+
+  const std::vector<ParameterLayout>& layout = kernel->resources().parameters;
+  if (layout.size() != arguments.size() && kernel->parameters_known()) {
+    raise_type(fmt::format("{} takes {} arguments, and {} are given", kernel->name(), layout.size(),
+                           arguments.size()));
+    return false;
+  }
+  std::array<PackedArgument, Arguments::kMost> packed;
+  std::array<Argument, Arguments::kMost> list;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    static const KernelParameter kUnknown{.text = "?"};
+    const KernelParameter& parameter = parameters_ ? (*parameters_)[i] : kUnknown;
+    const std::uint32_t size = i < layout.size() ? layout[i].size : 0;
+    const std::string wrong = pack(arguments[i], parameter, size, packed[i]);
+    if (!wrong.empty()) [[unlikely]] {
+      raise_type(fmt::format("can't launch {}: argument {}{} {}", kernel->name(), i + 1,
+                             parameter.name.empty() ? "" : fmt::format(" ('{}')", parameter.name),
+                             wrong));
+      return false;
+    }
+    list[i] = {packed[i].data, packed[i].size};
+  }
+  Result<void> done;
+  {
+    const WithoutGil unlocked;  // a CPU's kernel runs here; a full queue of a GPU is waited for
+    done =
+        fms::launch(on, config, *kernel, std::span<const Argument>(list.data(), arguments.size()));
+  }
+  if (!done) return raise(done.error()), false;
+  return true;
+}
+
+}  // namespace fms::python

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "python/native/argument.h"
+#include "python/native/session.h"
+#include "python/native/signature.h"
+#include "runtime/kernel.h"
+
+namespace fms::python {
+
+// A specialisation, its kernel's parameters, and the kernels that launches of it have used: one for
+// each device. Guarded by the GIL.
+class Specialized {
+ public:
+  Specialized(Specialization specialization,
+              const std::optional<std::vector<KernelParameter>>& parameters,
+              std::optional<Policy> policy);
+
+  const Specialization& specialization() const { return specialization_; }
+
+  // The kernel for a device: at once if it is loaded; else built, where Ctrl-C ends it. Nothing: a
+  // Python error is set.
+  std::optional<Kernel> find(DLDevice device, StreamView stream);
+
+  // Has all variants built and loaded. False: a Python error is set.
+  bool prepare(DLDevice device);
+
+  // Converts the arguments and launches. False: a Python error is set, and nothing was started.
+  bool launch(const Arguments& arguments, const LaunchConfig& config,
+              std::optional<StreamView> stream);
+
+ private:
+  struct Loaded {
+    DLDevice which;
+    std::uint64_t generation;
+    std::shared_ptr<Device> device;
+    std::optional<Kernel> kernel;  // nothing: ask the Jit, which may have a better one by now
+  };
+
+  Loaded* loaded_on(DLDevice device);
+  std::optional<Kernel> build(DLDevice device, StreamView stream);
+  void remember(Loaded loaded);
+  bool check_count(std::size_t given) const;
+  bool is_final() const;
+  std::string takes() const;  // "saxpy(int n, float a, const T* x, T* y)"
+
+  Specialization specialization_;
+  std::optional<std::vector<KernelParameter>> parameters_;
+  std::optional<Policy> policy_;
+  bool prepared_ = false;
+  std::vector<Loaded> loaded_;
+};
+
+}  // namespace fms::python
