@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <span>
+
+#include "runtime/ops/attention_sm90.h"
 
 namespace fms::attention {
 namespace {
@@ -87,6 +90,9 @@ int floats_of_odd_units(int floats) {
   return 4 * (units % 2 == 0 ? units + 1 : units);
 }
 
+// Of a Hopper device, as most of them are: for a plan without one.
+constexpr int kHopperSms = 132;
+
 // Parsed once; a failure would be a mistake in the template, which tests rule out.
 const Result<std::shared_ptr<const KernelTemplate>>& forward_template() {
   static const Result<std::shared_ptr<const KernelTemplate>> kTemplate =
@@ -109,7 +115,23 @@ std::int64_t smem_bytes(const Tile& tile, int head_dim) {
 
 Room room_of(const DeviceInfo& device) {
   if (device.compute_capability == 0) return kCpuRoom;
-  return {.max_smem_per_block_bytes = device.max_smem_per_block_bytes};
+  const bool sm_90a = device.compute_capability == 90;
+  return {.max_smem_per_block_bytes = device.max_smem_per_block_bytes,
+          .sm_count = sm_90a ? device.sm_count : 0,  // nothing else depends on it
+          .sm_90a = sm_90a};
+}
+
+Room room_of(const Target& target) {
+  if (target.kind == Target::Kind::kCpu) return kCpuRoom;
+  const bool sm_90a = target.arch == "sm_90a";
+  return {.max_smem_per_block_bytes = max_smem_of(target),
+          .sm_count = sm_90a ? kHopperSms : 0,
+          .sm_90a = sm_90a};
+}
+
+Access best_access(const Problem& problem, const Room& room) {
+  if (room.sm_90a && is_for_sm90(problem)) return Access::kBulk;
+  return problem.head_dim % 4 == 0 ? Access::kVectors : Access::kElements;
 }
 
 Tile choose_tile(const Problem& problem, const Room& room) {
@@ -124,8 +146,9 @@ Tile choose_tile(const Problem& problem, const Room& room) {
   return choices.back().tile;
 }
 
-Result<Plan> plan_with(const Problem& problem, const Room& room, bool vector_loads) {
-  FMS_TRY_VOID(check(problem));
+namespace {
+
+Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vector_loads) {
   const Tile tile = choose_tile(problem, room);
   const std::int64_t smem = smem_bytes(tile, problem.head_dim);
   if (smem > room.max_smem_per_block_bytes) {
@@ -160,22 +183,35 @@ Result<Plan> plan_with(const Problem& problem, const Room& room, bool vector_loa
       {"kThreads", Value::integer(tile.threads)},
       {"kLanes", Value::integer(tile.lanes)},
       {"kBlocks", Value::integer(tile.blocks)},
-      {"kVectorLoads", Value::boolean(vector_loads && problem.head_dim % 4 == 0)},
+      {"kVectorLoads", Value::boolean(vector_loads)},
   });
   FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
-  return Plan{.specialization = std::move(specialization),
-              .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
-                         .block = {.x = static_cast<std::uint32_t>(tile.threads)},
-                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}};
+  return ForwardPlan{.plan = {.specialization = std::move(specialization),
+                              .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
+                                         .block = {.x = static_cast<std::uint32_t>(tile.threads)},
+                                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}}};
+}
+
+Result<Plan> best_plan(const Problem& problem, const Room& room) {
+  FMS_TRY(ForwardPlan made, plan_with(problem, room, Access::kBulk));
+  return std::move(made.plan);
+}
+
+}  // namespace
+
+Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access) {
+  FMS_TRY_VOID(check(problem));
+  access = std::min(access, best_access(problem, room));
+  if (access == Access::kBulk) return plan_sm90(problem, room);
+  return plan_simt(problem, room, access == Access::kVectors);
 }
 
 Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {
-  return plan_with(problem, room_of(device), true);
+  return best_plan(problem, room_of(device));
 }
 
 Result<Plan> plan(const Problem& problem, const Target& target) {
-  if (target.kind == Target::Kind::kCpu) return plan_with(problem, kCpuRoom, true);
-  return plan_with(problem, {.max_smem_per_block_bytes = max_smem_of(target)}, true);
+  return best_plan(problem, room_of(target));
 }
 
 }  // namespace fms::attention

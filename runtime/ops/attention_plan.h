@@ -17,21 +17,43 @@ struct Tile {
 // Dynamic shared memory of a block: what SimtAttentionTraits::kSmemBytes is on the device.
 std::int64_t smem_bytes(const Tile& tile, int head_dim);
 
-// What of a target counts for a plan.
+// What of a device and a target counts for a plan.
 struct Room {
   Target::Kind kind = Target::Kind::kCuda;
   int max_smem_per_block_bytes = 0;
+  int sm_count = 0;
+  bool sm_90a = false;  // it is compiled for: code for sm_90 has neither wgmma nor setmaxnreg
 
   bool operator==(const Room&) const = default;
 };
 
-Room room_of(const DeviceInfo& device);
+Room room_of(const DeviceInfo& device);  // one that runs code for its own target
+Room room_of(const Target& target);      // of the common device of that architecture
 
-// The tile for a problem, by its structure, by whether it has few queries, and by the room. Nothing
-// else of the sizes counts: a new length must find its dynamic variant compiled.
+// How rows of q, k, v and o may be reached: each includes those before it.
+enum class Access : std::uint8_t {
+  kElements,  // one at a time
+  kVectors,   // four at a time
+  kBulk,      // by the copy engine: all at multiples of 16 bytes; and the scale is positive
+};
+
+// The most that the plan of a problem makes use of: with more it is the same.
+Access best_access(const Problem& problem, const Room& room);
+
+// The tile of attention_forward_simt for a problem, by its structure, by whether it has few
+// queries, and by the room. Nothing else of the sizes counts: a new length must find its dynamic
+// variant compiled.
 Tile choose_tile(const Problem& problem, const Room& room);
 
-// plan(), and whether rows may be read four elements at a time.
-Result<Plan> plan_with(const Problem& problem, const Room& room, bool vector_loads);
+// A plan, and what forward() is to pass to the kernel.
+struct ForwardPlan {
+  Plan plan;
+  // Rows of the boxes in which attention_forward_sm90 has its arrays copied. 0: the kernel is
+  // attention_forward_simt and takes pointers.
+  int query_rows = 0, key_rows = 0;
+};
+
+// plan() for what the arrays allow.
+Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access);
 
 }  // namespace fms::attention

@@ -88,8 +88,15 @@ struct HeadCopy {
 struct Scratch {
   HeadCopy head;
   std::vector<float> q;
-  std::vector<double> weights, o, o_absolute;
+  std::vector<double> weights, o, o_absolute, o_squares, v_squares;
 };
+
+// What rounded weights add to the tolerance of an output `o`: see Reference.
+double tolerance_of_rounding(DType dtype, double o, double squares, double v_squares) {
+  const double u = unit_roundoff(dtype);
+  return 2 * u * std::abs(o) + 4 * u * std::sqrt(squares) +
+         (dtype == DType::kFloat16 ? 0x1p-20 * std::sqrt(v_squares) : 0);
+}
 
 double tolerance_of_weights(const Problem& problem, double absolute_score, double score) {
   constexpr double kE = 0x1p-24;
@@ -97,8 +104,8 @@ double tolerance_of_weights(const Problem& problem, double absolute_score, doubl
          4 * std::sqrt(problem.seq_k) * kE + 0x1p-20;
 }
 
-void compute_row(const Problem& problem, const HostInputs& inputs, double scale, std::size_t index,
-                 Scratch& scratch, Reference& result) {
+void compute_row(const Problem& problem, const HostInputs& inputs, double scale, Weights rounding,
+                 std::size_t index, Scratch& scratch, Reference& result) {
   const Row row = result.rows[index];
   const int dim = problem.head_dim;
   scratch.head.load(problem, inputs, row.batch, row.head / (problem.heads / problem.kv_heads));
@@ -127,6 +134,8 @@ void compute_row(const Problem& problem, const HostInputs& inputs, double scale,
   double sum = 0;
   scratch.o.assign(dim, 0);
   scratch.o_absolute.assign(dim, 0);
+  scratch.o_squares.assign(dim, 0);
+  scratch.v_squares.assign(dim, 0);
   for (int key = 0; key < keys; ++key) {
     const double weight = std::exp(weights[key] - max);
     const float* v = scratch.head.v.data() + static_cast<std::size_t>(key) * dim;
@@ -134,6 +143,12 @@ void compute_row(const Problem& problem, const HostInputs& inputs, double scale,
     for (int d = 0; d < dim; ++d) {
       scratch.o[d] += weight * v[d];
       scratch.o_absolute[d] += weight * std::abs(double{v[d]});
+    }
+    if (rounding == Weights::kFloat32) continue;
+    for (int d = 0; d < dim; ++d) {
+      const double square = double{v[d]} * v[d];
+      scratch.o_squares[d] += weight * weight * square;
+      scratch.v_squares[d] += square;
     }
   }
 
@@ -144,6 +159,10 @@ void compute_row(const Problem& problem, const HostInputs& inputs, double scale,
     result.o[index * dim + d] = o;
     result.o_tolerance[index * dim + d] =
         unit_roundoff(problem.dtype) * std::abs(o) + 0x1p-25 + absolute * weight_tolerance;
+    if (rounding == Weights::kRounded && keys > 0) {
+      result.o_tolerance[index * dim + d] += tolerance_of_rounding(
+          problem.dtype, o, scratch.o_squares[d] / (sum * sum), scratch.v_squares[d]);
+    }
   }
   result.lse[index] = keys == 0 ? -kInfinity : max + std::log(sum);
   result.lse_tolerance[index] =
@@ -206,8 +225,13 @@ std::vector<Row> sample_rows(const Problem& problem, std::int64_t count) {
   return rows;
 }
 
+Weights weights_of(const Plan& plan) {
+  const bool simt = plan.specialization.kernel_template().name() == "attention_forward_simt";
+  return simt ? Weights::kFloat32 : Weights::kRounded;
+}
+
 Result<Reference> reference(const Problem& problem, const HostInputs& inputs, std::vector<Row> rows,
-                            int threads) {
+                            int threads, Weights weights) {
   FMS_TRY_VOID(check(problem));
   for (const Row& row : rows) {
     if (row.batch < 0 || row.batch >= problem.batch || row.head < 0 || row.head >= problem.heads ||
@@ -236,7 +260,7 @@ Result<Reference> reference(const Problem& problem, const HostInputs& inputs, st
     for (std::size_t first = next.fetch_add(kChunk); first < count;
          first = next.fetch_add(kChunk)) {
       for (std::size_t i = first; i < std::min(first + kChunk, count); ++i) {
-        compute_row(problem, inputs, scale, i, scratch, result);
+        compute_row(problem, inputs, scale, weights, i, scratch, result);
       }
     }
   };

@@ -29,6 +29,11 @@ struct HostInputs {
   float scale = 0;  // 0: 1 / sqrt(head_dim)
 };
 
+// What a kernel multiplies values by: tensor cores take weights of the values' dtype.
+enum class Weights : std::uint8_t { kFloat32, kRounded };
+
+Weights weights_of(const Plan& plan);
+
 // Attention in double precision, row by row, with the error that a kernel may make which
 // accumulates in fp32 and rounds its result to the problem's dtype.
 //
@@ -36,6 +41,9 @@ struct HostInputs {
 // roundoff and p the softmax; w bounds the relative error of a weight and of a sum of weights:
 //   w = 2 * (4 sqrt(head_dim) e scale max_j(sum of |q k_j|) + 4 e max_j |score_j|)
 //       + 4 sqrt(seq_k) e + 2^-20,    e = 2^-24
+// A kernel that rounds weights as well (Weights::kRounded) may add to that
+//   2 u |o| + 4 u sqrt(sum of (p v)^2), and with float16, which ends at 2^-24,
+//   2^-20 sqrt(sum of v^2).
 // Rounding errors of long sums grow like the square root of their length; 4 is a margin of four
 // standard deviations. 2^-20 covers ex2.approx (2^-22) and the division.
 struct Reference {
@@ -47,7 +55,7 @@ struct Reference {
 
 // Computes `rows` on `threads` threads, 0: all cores.
 Result<Reference> reference(const Problem& problem, const HostInputs& inputs, std::vector<Row> rows,
-                            int threads = 0);
+                            int threads = 0, Weights weights = Weights::kFloat32);
 
 // How far a result is from the reference, over the reference's rows.
 struct Comparison {

@@ -32,9 +32,11 @@ class RecordingCompiler : public fms::testing::FakeCompiler {
   Result<ObjectCode> compile(const CompileRequest& request, const CancelToken&) const override {
     const std::lock_guard lock(mutex_);
     sources.push_back(request.source);
-    ObjectCode object =
-        fake_object({.name = request.entry, .parameter_sizes = {8, 8, 8, 8, 8, 96, 4, 4, 4, 4, 4}},
-                    request.target);
+    FakeKernel kernel{.name = request.entry, .parameter_sizes = {8, 8, 8, 8, 8, 96, 4, 4, 4, 4, 4}};
+    if (request.entry == "attention_forward_sm90") {
+      kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 4, 4, 4, 4, 4};
+    }
+    ObjectCode object = fake_object(kernel, request.target);
     object.compiler = fingerprint();
     return object;
   }
@@ -54,12 +56,13 @@ class AttentionForwardTest : public ::testing::Test {
     remake(Policy::kDynamic);
   }
 
-  void remake(Policy policy) {
+  void remake(Policy policy, std::optional<Target> target = std::nullopt) {
     JitOptions options = fms::testing::options_in(folder_.path(), compiler_);
     options.cache_dirs.clear();
     options.record = folder_.path() / "recorded.jsonl";
     options.log_level = LogLevel::kError;
     options.policy = policy;
+    options.target = std::move(target);
     jit_.emplace(must(Jit::create(std::move(options))));
   }
 
@@ -114,6 +117,7 @@ T value_of(const std::vector<std::byte>& bytes) {
 }
 
 TEST_F(AttentionForwardTest, TheLaunchIsThePlansAndTheArgumentsAreTheKernels) {
+  problem_.dtype = DType::kFloat32;
   must_succeed(run(arguments()));
   ASSERT_EQ(fake_launches().size(), 1u);
   const FakeLaunch launch = fake_launches()[0];
@@ -133,6 +137,99 @@ TEST_F(AttentionForwardTest, TheLaunchIsThePlansAndTheArgumentsAreTheKernels) {
   EXPECT_EQ(value_of<int>(launch.arguments[8]), 100);
   EXPECT_EQ(value_of<int>(launch.arguments[9]), 50);
   EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[10]), 0.125f * std::numbers::log2e_v<float>);
+}
+
+// What the fake driver makes of a description of four dimensions.
+struct FakeTensorMap {
+  std::uint64_t address, kind, shape[5], stride[4], box[5];
+
+  explicit FakeTensorMap(const std::vector<std::byte>& bytes) {
+    EXPECT_EQ(bytes.size(), 128u);
+    std::memcpy(this, bytes.data(), sizeof *this);
+  }
+  std::vector<std::uint64_t> numbers() const {
+    std::vector<std::uint64_t> all(shape, shape + 4);
+    all.insert(all.end(), stride, stride + 3);
+    all.insert(all.end(), box, box + 4);
+    return all;
+  }
+};
+
+TEST_F(AttentionForwardTest, OnHopperTheKernelIsGivenDescriptionsOfTheArrays) {
+  Arguments given = arguments();
+  given.k = reinterpret_cast<const void*>(0x20000);
+  given.v = reinterpret_cast<const void*>(0x30000);
+  must_succeed(run(given));
+  ASSERT_EQ(fake_launches().size(), 1u);
+  const FakeLaunch launch = fake_launches()[0];
+  const Plan made = must(plan(problem_, device_->info()));
+  EXPECT_EQ(launch.kernel, "attention_forward_sm90");
+  EXPECT_EQ(launch.grid, made.config.grid);
+  EXPECT_EQ(launch.block, made.config.block);
+  EXPECT_EQ(launch.dynamic_smem_bytes, made.config.dynamic_smem_bytes);
+  ASSERT_EQ(launch.arguments.size(), 11u);
+  using Numbers = std::vector<std::uint64_t>;
+  const FakeTensorMap q(launch.arguments[0]), k(launch.arguments[1]), v(launch.arguments[2]);
+  EXPECT_EQ(q.address, 0x10000u);
+  EXPECT_EQ(k.address, 0x20000u);
+  EXPECT_EQ(v.address, 0x30000u);
+  EXPECT_EQ(q.numbers(), (Numbers{64, 100, 4, 2, 128, 12800, 51200, 64, 128, 1, 1}));
+  EXPECT_EQ(k.numbers(), (Numbers{64, 50, 2, 2, 128, 6400, 12800, 64, 128, 1, 1}));
+  EXPECT_EQ(v.numbers(), k.numbers());
+  EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[3]), 0x10000u);
+  EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[4]), 0u);
+  using OutputStrides = std::array<std::int64_t, 3>;
+  EXPECT_EQ(value_of<OutputStrides>(launch.arguments[5]), (OutputStrides{25600, 6400, 64}));
+  EXPECT_EQ(value_of<int>(launch.arguments[6]), 4);
+  EXPECT_EQ(value_of<int>(launch.arguments[7]), 8);
+  EXPECT_EQ(value_of<int>(launch.arguments[8]), 100);
+  EXPECT_EQ(value_of<int>(launch.arguments[9]), 50);
+  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[10]), 0.125f * std::numbers::log2e_v<float>);
+}
+
+TEST_F(AttentionForwardTest, ArraysAreDescribedOnce) {
+  must_succeed(run(arguments()));
+  const int encoded = fake_calls("cuTensorMapEncodeTiled");
+  must_succeed(run(arguments()));
+  EXPECT_EQ(fake_calls("cuTensorMapEncodeTiled"), encoded);
+}
+
+// The strides of what there is one of mean nothing, and may be what the copy engine can't take.
+TEST_F(AttentionForwardTest, StridesOfDimensionsOfOneDontCount) {
+  problem_.batch = 1;
+  problem_.seq_q = 1;
+  Arguments given = arguments();
+  given.q_strides.batch = given.o_strides.batch = given.k_strides.batch = 3;
+  given.q_strides.row = given.o_strides.row = 0;
+  must_succeed(run(given));
+  ASSERT_EQ(fake_launches().size(), 1u);
+  EXPECT_EQ(fake_launches()[0].kernel, "attention_forward_sm90");
+}
+
+TEST_F(AttentionForwardTest, WhatTheCopyEngineCantReachIsForThePortableKernel) {
+  const auto kernel_after = [&](auto edit) {
+    Arguments given = arguments();
+    edit(given);
+    must_succeed(run(given));
+    return fake_launches().back().kernel;
+  };
+  const std::string portable = "attention_forward_simt";
+  EXPECT_EQ(kernel_after([](Arguments&) {}), "attention_forward_sm90");
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.v_strides.row = 68; }), portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.k_strides.head = 0; }), portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.q_strides.batch *= -1; }), portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.v_strides.batch = std::int64_t{1} << 40; }),
+            portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.o = static_cast<std::byte*>(a.o) + 8; }), portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.scale = -1; }), portable);
+  EXPECT_EQ(kernel_after([](Arguments& a) { a.scale = 1e-45f; }), "attention_forward_sm90");
+}
+
+TEST_F(AttentionForwardTest, ATargetWithoutItsInstructionsIsForThePortableKernel) {
+  remake(Policy::kDynamic, must(Target::parse("sm_90")));
+  must_succeed(run(arguments()));
+  EXPECT_EQ(fake_launches().back().kernel, "attention_forward_simt");
+  EXPECT_CONTAINS(compiler_->sources.back(), "kVectorLoads = true");
 }
 
 TEST_F(AttentionForwardTest, TheSameProblemCompilesOnce) {
@@ -168,10 +265,11 @@ TEST_F(AttentionForwardTest, NoKeysNeedNoPointersAndAreLaunched) {
 }
 
 TEST_F(AttentionForwardTest, RowsThatAreNotAlignedTakeTheVariantThatReadsElements) {
+  problem_.dtype = DType::kFloat32;
   must_succeed(run(arguments()));
   EXPECT_CONTAINS(compiler_->sources.back(), "kVectorLoads = true");
   Arguments odd_pointer = arguments();
-  odd_pointer.k = static_cast<const std::byte*>(odd_pointer.k) + 2;
+  odd_pointer.k = static_cast<const std::byte*>(odd_pointer.k) + 4;
   must_succeed(run(odd_pointer));
   EXPECT_CONTAINS(compiler_->sources.back(), "kVectorLoads = false");
   EXPECT_EQ(compiler_->sources.size(), 2u);
@@ -188,7 +286,7 @@ TEST_F(AttentionForwardTest, ARunIsRecordedAsItsProblem) {
   EXPECT_EQ(recorded(), to_json_line(to_manifest_entry(problem_)) + "\n");
 }
 
-TEST_F(AttentionForwardTest, TheVariantForUnalignedRowsIsRecordedAsItsTemplate) {
+TEST_F(AttentionForwardTest, AVariantThatIsNotTheBestOneIsRecordedAsItsTemplate) {
   Arguments odd = arguments();
   odd.q = static_cast<const std::byte*>(odd.q) + 2;
   must_succeed(run(odd));

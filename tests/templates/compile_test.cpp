@@ -13,6 +13,22 @@
 namespace fms {
 namespace {
 
+void compile_for(const Target& target, const Specialization& specialization) {
+  const NvrtcCompiler& compiler = *test_compiler();
+  const auto object =
+      compiler.compile(make_request(specialization, target, compiler.fingerprint()));
+  ASSERT_TRUE(object) << specialization.to_string() << ": " << object.error().message << "\n"
+                      << object.error().detail;
+  EXPECT_EQ(object->resources.spill_stores, 0) << specialization.to_string();
+}
+
+Specialization dynamic_variant(const attention::Problem& problem, const Target& target,
+                               attention::Access access) {
+  return attention::plan_with(problem, attention::room_of(target), access)
+      .value()
+      .plan.specialization.dynamic();
+}
+
 class CompileTest : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -20,25 +36,13 @@ class CompileTest : public ::testing::TestWithParam<const char*> {
   }
 
   static void compile(const Specialization& specialization) {
-    const Target target = Target::parse(GetParam()).value();
-    const NvrtcCompiler& compiler = *test_compiler();
-    const auto object =
-        compiler.compile(make_request(specialization, target, compiler.fingerprint()));
-    ASSERT_TRUE(object) << specialization.to_string() << ": " << object.error().message << "\n"
-                        << object.error().detail;
-    EXPECT_EQ(object->resources.spill_stores, 0) << specialization.to_string();
+    compile_for(Target::parse(GetParam()).value(), specialization);
   }
 
-  static void compile_attention(const attention::Problem& problem, bool vector_loads = true) {
+  static void compile_attention(const attention::Problem& problem,
+                                attention::Access access = attention::Access::kBulk) {
     const Target target = Target::parse(GetParam()).value();
-    const attention::Plan plan = attention::plan(problem, target).value();
-    Specialization::NamedText values;
-    const KernelTemplate& kernel_template = plan.specialization.kernel_template();
-    for (const Parameter& parameter : kernel_template.parameters()) {
-      values[parameter.name] = parameter.to_string(plan.specialization.value(parameter.name));
-    }
-    if (!vector_loads) values["kVectorLoads"] = "false";
-    compile(Specialization::parse(plan.specialization.shared_template(), values).value().dynamic());
+    compile(dynamic_variant(problem, target, access));
   }
 };
 
@@ -73,7 +77,13 @@ TEST_P(CompileTest, AttentionOfFewQueries) {
 
 TEST_P(CompileTest, AttentionOfUnalignedRows) {
   for (const int head_dim : {64, 128}) {
-    compile_attention(problem(DType::kBFloat16, head_dim), false);
+    compile_attention(problem(DType::kBFloat16, head_dim), attention::Access::kElements);
+  }
+}
+
+TEST_P(CompileTest, AttentionOfRowsThatStartAtMultiplesOfFourElements) {
+  for (const int head_dim : {64, 128}) {
+    compile_attention(problem(DType::kBFloat16, head_dim), attention::Access::kVectors);
   }
 }
 
@@ -102,6 +112,82 @@ TEST_P(CompileTest, ExamplesWithExactSizes) {
 INSTANTIATE_TEST_SUITE_P(Architectures, CompileTest,
                          ::testing::Values("sm_75", "sm_80", "sm_90a", "sm_120"),
                          [](const auto& parameter) { return std::string(parameter.param); });
+
+// Every variant of attention_forward_sm90 that a plan chooses. Serialised wgmma is an error of the
+// compiler (law 10).
+struct Sm90Case {
+  attention::Mask mask;
+  bool return_lse;
+};
+
+class Sm90CompileTest : public ::testing::TestWithParam<Sm90Case> {
+ protected:
+  void SetUp() override {
+    if (test_compiler() == nullptr) GTEST_SKIP() << "no NVRTC";
+  }
+
+  static attention::Problem problem(DType dtype, int head_dim, int length) {
+    return {.dtype = dtype,
+            .heads = 4,
+            .kv_heads = 1,
+            .seq_q = length,
+            .seq_k = length,
+            .head_dim = head_dim,
+            .mask = GetParam().mask,
+            .return_lse = GetParam().return_lse};
+  }
+
+  static void compile_exact(const attention::Problem& problem) {
+    const Target target = Target::parse("sm_90a").value();
+    const Specialization exact = attention::plan(problem, target).value().specialization;
+    EXPECT_EQ(exact.kernel_template().name(), "attention_forward_sm90");
+    compile_for(target, exact);
+  }
+  static void compile_dynamic(const attention::Problem& problem) {
+    const Target target = Target::parse("sm_90a").value();
+    compile_for(target, dynamic_variant(problem, target, attention::Access::kBulk));
+  }
+};
+
+TEST_P(Sm90CompileTest, EveryClassOfHeadDimWithLengthsAsArguments) {
+  for (const int head_dim : {8, 40, 64, 72, 128, 136, 192, 200, 256}) {
+    compile_dynamic(problem(DType::kBFloat16, head_dim, 4096));
+  }
+}
+
+TEST_P(Sm90CompileTest, EveryClassOfHeadDimWithExactLengths) {
+  for (const int head_dim : {64, 128, 192, 256}) {
+    compile_exact(problem(DType::kBFloat16, head_dim, 2048));
+  }
+  for (const int head_dim : {64, 128}) compile_exact(problem(DType::kBFloat16, head_dim, 1023));
+}
+
+TEST_P(Sm90CompileTest, Float16) {
+  for (const int head_dim : {64, 128, 256}) {
+    compile_dynamic(problem(DType::kFloat16, head_dim, 4096));
+  }
+}
+
+TEST_P(Sm90CompileTest, FewKeys) {
+  for (const int head_dim : {72, 128}) {
+    compile_dynamic(problem(DType::kBFloat16, head_dim, 512));
+    compile_exact(problem(DType::kBFloat16, head_dim, 512));
+  }
+}
+
+std::string sm90_case_name(const ::testing::TestParamInfo<Sm90Case>& info) {
+  constexpr const char* kNames[] = {"Full", "Causal", "CausalTopLeft"};
+  return std::string(kNames[static_cast<int>(info.param.mask)]) +
+         (info.param.return_lse ? "WithLse" : "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Masks, Sm90CompileTest,
+                         ::testing::Values(Sm90Case{attention::Mask::kFull, false},
+                                           Sm90Case{attention::Mask::kFull, true},
+                                           Sm90Case{attention::Mask::kCausal, false},
+                                           Sm90Case{attention::Mask::kCausal, true},
+                                           Sm90Case{attention::Mask::kCausalTopLeft, true}),
+                         sm90_case_name);
 
 }  // namespace
 }  // namespace fms

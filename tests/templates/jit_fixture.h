@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,9 +42,10 @@ class JitTest : public ::testing::TestWithParam<const char*> {
   static bool on_cpu() { return std::string_view(GetParam()) == "cpu"; }
 
   // No store: what is compiled here is compiled by what is tested.
-  static Jit make_jit(Policy policy) {
+  static Jit make_jit(Policy policy, std::optional<Target> target = std::nullopt) {
     JitOptions options;
     options.policy = policy;
+    options.target = std::move(target);
     options.log_level = LogLevel::kError;  // it warns that there is no store
     options.toolkit = test_toolkit_search();
     // The same tests once more, with kernels that check themselves: those are clean.

@@ -198,7 +198,8 @@ void add_options(CLI::App& app, AttentionCommand& command) {
       ->type_name("POLICY");
   app.add_flag("--check", command.check,
                "compare with fp64 on the CPU; exit code 1 if over the bound");
-  app.add_option("--repeat", command.repeat, "compute N times more, and print the median time")
+  app.add_option("--repeat", command.repeat,
+                 "compute N times more, with a cold L2 cache, and print the median time")
       ->type_name("N")
       ->check(CLI::Range(1, 1000000));
   app.add_option("--device", command.device, kDeviceHelp)->type_name("DEVICE");

@@ -1,0 +1,134 @@
+#include "runtime/ops/attention_sm90.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+namespace fms::attention {
+namespace {
+
+// Positions of the schedule are counted in 31 bits, a round beyond the last one too.
+constexpr std::int64_t kMaxPositions = 1 << 30;
+
+enum class Schedule { kSnake, kPairs };  // as in the template
+
+// What templates/README.md measures, one for each class of head dims. The first one has no
+// ping-pong with its column of sums and under a mask, and else has.
+constexpr Sm90Tile kUpTo64{.block_n = 128, .stages = 4, .query_stages = 2, .query_registers = true};
+constexpr Sm90Tile kUpTo128{.block_n = 128, .stages = 2, .query_stages = 2};
+constexpr Sm90Tile kUpTo192{.block_n = 64, .stages = 2, .query_stages = 1};
+constexpr Sm90Tile kUpTo256{.block_n = 64, .stages = 2, .query_stages = 1, .unrolled = false};
+
+// With head dims over 64 and few keys, the first tile of them is a large part of all, and nothing
+// runs beside its product. Few queries, as when a model decodes, count as many keys: else a
+// sequence that grows would need two variants.
+constexpr int kFewKeys = 512;
+constexpr int kFewQueries = 16;
+constexpr Sm90Tile kFewKeysTile{.block_n = 64, .stages = 4, .query_stages = 2, .unrolled = false};
+
+Sm90Tile tile_up_to_64(const Problem& problem) {
+  Sm90Tile tile = kUpTo64;
+  const bool full = problem.mask == Mask::kFull;
+  // The sum of rounded weights is good for a quotient and not for a log-sum-exp, and the column
+  // takes whole panels of values before it.
+  tile.sum_column = problem.head_dim == 64 && !problem.return_lse;
+  tile.ping_pong = problem.head_dim == 64 && problem.return_lse && full;
+  tile.hold_by_store = problem.head_dim == 64 && full;
+  return tile;
+}
+
+const Result<std::shared_ptr<const KernelTemplate>>& forward_template() {
+  static const Result<std::shared_ptr<const KernelTemplate>> kTemplate =
+      KernelTemplate::embedded("attention_forward_sm90");
+  return kTemplate;
+}
+
+// Persistent: as many blocks as are on the device at once. Under a mask a worker takes tiles in
+// pairs, unless there is a block for each tile.
+Result<Dim3> grid_for(const Problem& problem, const Room& room) {
+  const bool masked = problem.mask != Mask::kFull;
+  const std::int64_t tiles =
+      (std::int64_t{problem.seq_q} + Sm90Tile::kBlockM - 1) / Sm90Tile::kBlockM;
+  const std::int64_t workers =
+      std::int64_t{problem.batch} * problem.heads * (masked ? (tiles + 1) / 2 : tiles);
+  if (workers > kMaxPositions / (masked ? 2 : 1)) {
+    return fail(ErrorCode::kUnsupported,
+                fmt::format("can't launch attention on {} tiles of queries, more than {}; split "
+                            "the batch",
+                            std::int64_t{problem.batch} * problem.heads * tiles, kMaxPositions));
+  }
+  const std::int64_t sms = std::max(room.sm_count, 1);
+  return Dim3{.x = static_cast<std::uint32_t>(std::min(workers, sms)),
+              .y = masked && 2 * workers <= sms ? 2u : 1u};
+}
+
+}  // namespace
+
+std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim) {
+  constexpr int kRowBytes = 128;  // of a panel, 64 columns
+  const int panels = (head_dim + 63) / 64;
+  const int queries = tile.query_stages * panels * Sm90Tile::kBlockM;
+  const int keys_and_values = tile.stages * (2 * panels + (tile.sum_column ? 1 : 0)) * tile.block_n;
+  const int barriers = 16 * tile.query_stages + 2 * 16 * tile.stages;
+  const int scratch = 4 * 4 * Sm90Tile::kWarpgroups;  // a word a consumer warp
+  return std::int64_t{kRowBytes} * (queries + keys_and_values) + barriers + scratch;
+}
+
+bool is_for_sm90(const Problem& problem) {
+  return problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0;
+}
+
+Sm90Tile choose_sm90_tile(const Problem& problem) {
+  if (problem.head_dim <= 64) return tile_up_to_64(problem);
+  if (problem.head_dim <= 128) {
+    const bool few_keys = problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries;
+    if (!few_keys) return kUpTo128;
+    Sm90Tile tile = kFewKeysTile;
+    if (problem.mask == Mask::kFull) tile.stages = 5;
+    return tile;
+  }
+  return problem.head_dim <= 192 ? kUpTo192 : kUpTo256;
+}
+
+Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
+  const auto& kernel_template = forward_template();
+  if (!kernel_template) return std::unexpected(kernel_template.error());
+  FMS_TRY(const Dim3 grid, grid_for(problem, room));
+
+  const Sm90Tile tile = choose_sm90_tile(problem);
+  const Schedule schedule = problem.mask == Mask::kFull ? Schedule::kSnake : Schedule::kPairs;
+  // Weights of a maximum that lags are small, and float16 ends at 2^-24.
+  const int max_lag = problem.dtype == DType::kFloat16 ? 4 : 8;
+  using Named = Specialization::NamedValue;
+  const auto values = std::to_array<Named>({
+      {"T", Value::dtype(problem.dtype)},
+      {"kHeadDim", Value::integer(problem.head_dim)},
+      {"kMask", Value::choice(static_cast<int>(problem.mask))},
+      {"kReturnLse", Value::boolean(problem.return_lse)},
+      {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
+      {"kSeqQ", Value::integer(problem.seq_q)},
+      {"kSeqK", Value::integer(problem.seq_k)},
+      {"kWarpgroups", Value::integer(Sm90Tile::kWarpgroups)},
+      {"kBlockN", Value::integer(tile.block_n)},
+      {"kStages", Value::integer(tile.stages)},
+      {"kQueryStages", Value::integer(tile.query_stages)},
+      {"kSchedule", Value::choice(static_cast<int>(schedule))},
+      {"kPingPong", Value::boolean(tile.ping_pong)},
+      {"kQueryRegisters", Value::boolean(tile.query_registers)},
+      {"kMaxLag", Value::integer(max_lag)},
+      {"kUnrolled", Value::boolean(tile.unrolled)},
+      {"kHoldByStore", Value::boolean(tile.hold_by_store)},
+      {"kSumColumn", Value::boolean(tile.sum_column)},
+  });
+  FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
+  const auto smem = static_cast<std::uint32_t>(smem_bytes(tile, problem.head_dim));
+  return ForwardPlan{.plan = {.specialization = std::move(specialization),
+                              .config = {.grid = grid,
+                                         .block = {.x = 128 * (Sm90Tile::kWarpgroups + 1)},
+                                         .dynamic_smem_bytes = smem}},
+                     .query_rows = Sm90Tile::kBlockM,
+                     .key_rows = tile.block_n};
+}
+
+}  // namespace fms::attention

@@ -1,0 +1,96 @@
+#ifndef FMS_ATTENTION_SM90_PRODUCTS_CUH_
+#define FMS_ATTENTION_SM90_PRODUCTS_CUH_
+
+#include "attention/sm90_work.cuh"
+#include "ptx/ldmatrix.cuh"
+#include "ptx/wgmma.cuh"
+#include "tile/infinity.cuh"
+
+namespace fms {
+
+// A thread's part of its warpgroup's 64 queries. Weights are double: those of a tile are computed
+// while those of the tile before are multiplied.
+template <typename Tile>
+struct AttentionFragments {
+  float scores[Tile::kBlockN / 2];
+  unsigned weights[2][Tile::kBlockN / 4];
+  float output[Tile::kOutputColumns / 2];
+  unsigned queries[Tile::kQueryRegisters ? 4 * Tile::kSteps : 1];
+};
+
+// Reads the queries of this warp, rows of the swizzled tile at `shared`, as operands of wgmma.
+template <typename Tile>
+__device__ inline void load_queries(AttentionFragments<Tile>& fragments, unsigned shared) {
+  const unsigned lane = threadIdx.x % 32;
+  const unsigned row = threadIdx.x % 128 / 32 * 16 + lane % 16;
+#pragma unroll
+  for (int step = 0; step < Tile::kSteps; ++step) {
+    const unsigned chunk = (step % 4 * 2 + lane / 16) ^ (row % 8);
+    load_matrices(&fragments.queries[4 * step],
+                  shared + step / 4 * Tile::kQueryPanelBytes + row * 128 + chunk * 16);
+  }
+}
+
+// Issues kSteps products of 16 columns from the kFirst-th on, all in one panel, of scores = q k^T.
+template <int kFirst, int kSteps, typename Tile>
+__device__ __forceinline__ void multiply_panel(AttentionFragments<Tile>& fragments,
+                                               unsigned long long queries,
+                                               unsigned long long keys) {
+  using Product = Wgmma<typename Tile::Element, Tile::kBlockN>;
+  constexpr int kPanel = kFirst / 4, kWithin = kFirst % 4 * 2;
+  const unsigned long long b = keys + kPanel * (Tile::kKeyPanelBytes / 16) + kWithin;
+  if constexpr (Tile::kQueryRegisters) {
+    Product::template multiply_rs<kSteps, kFirst != 0, false, 2>(fragments.scores,
+                                                                 &fragments.queries[4 * kFirst], b);
+  } else {
+    const unsigned long long a = queries + kPanel * (Tile::kQueryPanelBytes / 16) + kWithin;
+    Product::template multiply_ss<kSteps, kFirst != 0, false, 2, 2>(fragments.scores, a, b);
+  }
+}
+
+// Issues scores = q k^T, from the kFirst-th product on.
+template <int kFirst = 0, typename Tile>
+__device__ __forceinline__ void multiply_keys(AttentionFragments<Tile>& fragments,
+                                              unsigned long long queries, unsigned long long keys) {
+  if constexpr (kFirst < Tile::kSteps) {
+    constexpr int kSteps = kFirst + 4 <= Tile::kSteps ? 4 : 1;
+    multiply_panel<kFirst, kSteps>(fragments, queries, keys);
+    multiply_keys<kFirst + kSteps>(fragments, queries, keys);
+  } else {
+    wgmma_commit();
+  }
+}
+
+// Issues output += weights * v, from the kFirst-th product of 16 keys on.
+template <typename Tile, int kFirst = 0>
+__device__ __forceinline__ void multiply_values(float (&output)[Tile::kOutputColumns / 2],
+                                                const unsigned (&weights)[Tile::kBlockN / 4],
+                                                unsigned long long values) {
+  if constexpr (kFirst < Tile::kBlockN / 16) {
+    constexpr int kSteps = kFirst + 4 <= Tile::kBlockN / 16 ? 4 : 1;
+    constexpr int kRows = 16 * 128 / 16;  // 16 rows of a panel
+    using Product = Wgmma<typename Tile::Element, Tile::kOutputColumns>;
+    Product::template multiply_rs<kSteps, true, true, kRows>(output, &weights[4 * kFirst],
+                                                             values + kFirst * kRows);
+    multiply_values<Tile, kFirst + kSteps>(output, weights, values);
+  } else {
+    wgmma_commit();
+  }
+}
+
+// Hides the scores of keys that a row doesn't see, of those from `limit` on: the upper row sees
+// `limit` keys of the tile, the lower `lower_limit`.
+template <int kScores>
+__device__ __forceinline__ void mask_scores(float (&scores)[kScores], int limit, int lower_limit) {
+  const int column = threadIdx.x % 4 * 2;
+  limit -= column;
+  lower_limit -= column;
+#pragma unroll
+  for (int i = 0; i < kScores; ++i) {
+    if (i / 4 * 8 + i % 2 >= (i % 4 < 2 ? limit : lower_limit)) scores[i] = -infinity();
+  }
+}
+
+}  // namespace fms
+
+#endif  // FMS_ATTENTION_SM90_PRODUCTS_CUH_

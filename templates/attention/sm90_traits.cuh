@@ -1,0 +1,62 @@
+#ifndef FMS_ATTENTION_SM90_TRAITS_CUH_
+#define FMS_ATTENTION_SM90_TRAITS_CUH_
+
+#include "tile/pipeline.cuh"
+
+namespace fms {
+
+// What attention_forward_sm90 derives from its tile; nothing here is chosen.
+//
+// Tiles in shared memory are panels of 64 columns, rows of 128 bytes in the 128-byte swizzle, which
+// is both what one bulk copy writes and what wgmma reads. Columns past the head dim are zeros.
+// With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
+// it is the sum of the weights.
+template <int kHeadDim_, int kWarpgroups_, int kBlockN_, int kStages_, int kQueryStages_,
+          int kCluster_, bool kSumColumn_>
+struct Sm90AttentionTraits {
+  static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kWarpgroups = kWarpgroups_;
+  static constexpr int kBlockN = kBlockN_;
+  static constexpr int kStages = kStages_;
+  static constexpr int kQueryStages = kQueryStages_;
+  static constexpr int kCluster = kCluster_;
+  static constexpr bool kSumColumn = kSumColumn_;
+  static_assert(kHeadDim % 8 == 0 && kHeadDim <= 256, "wgmma takes N in eights up to 256");
+  static_assert(kBlockN % 16 == 0 && kBlockN <= 256, "keys are K of the second product: sixteens");
+  static_assert(kBlockN % (8 * kCluster) == 0, "a block of the cluster loads whole swizzle atoms");
+  static_assert(!kSumColumn || (kHeadDim % 64 == 0 && kHeadDim < 256),
+                "the panel of ones follows whole panels of values, and wgmma takes N up to 256");
+  static_assert(kWarpgroups >= 1 && kWarpgroups <= 3, "registers: 64 x kBlockN scores each");
+
+  static constexpr int kBlockM = 64 * kWarpgroups;
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
+  static constexpr int kConsumerWarps = 4 * kWarpgroups;
+  // The register file, shared out between a producer that needs few and the consumers.
+  static constexpr int kProducerRegisters = kWarpgroups == 1 ? 56 : kWarpgroups == 2 ? 40 : 32;
+  static constexpr int kConsumerRegisters = kWarpgroups == 1 ? 256 : kWarpgroups == 2 ? 232 : 160;
+
+  static constexpr int kPanels = (kHeadDim + 63) / 64;
+  static constexpr int kSteps = (kHeadDim + 15) / 16;  // products of 16 columns for a score
+  static constexpr int kQueryPanelBytes = kBlockM * 128;
+  static constexpr int kQueryBytes = kPanels * kQueryPanelBytes;
+  static constexpr int kKeyPanelBytes = kBlockN * 128;
+  static constexpr int kKeyBytes = kPanels * kKeyPanelBytes;  // of a tile of values to load, too
+  static constexpr int kOnesAt = kKeyBytes;                   // in a tile of values
+  static constexpr int kValueBytes = kKeyBytes + (kSumColumn ? kKeyPanelBytes : 0);
+  static constexpr int kOutputColumns = kHeadDim + (kSumColumn ? 8 : 0);
+
+  using QueryPipeline = Pipeline<kQueryStages>;
+  using KeyPipeline = Pipeline<kStages, kCluster>;
+  static constexpr int kKeysAt = kQueryStages * kQueryBytes;
+  static constexpr int kValuesAt = kKeysAt + kStages * kKeyBytes;
+  static constexpr int kQueryBarriersAt = kValuesAt + kStages * kValueBytes;
+  static constexpr int kKeyBarriersAt = kQueryBarriersAt + QueryPipeline::kBytes;
+  static constexpr int kValueBarriersAt = kKeyBarriersAt + KeyPipeline::kBytes;
+  static constexpr int kScratchAt = kValueBarriersAt + KeyPipeline::kBytes;  // a word a warp
+  static constexpr int kSmemBytes = kScratchAt + 4 * kConsumerWarps;
+  static_assert(kSmemBytes <= 227 * 1024, "what a block of sm_90 may have");
+};
+
+}  // namespace fms
+
+#endif  // FMS_ATTENTION_SM90_TRAITS_CUH_
