@@ -16,6 +16,10 @@ Attention, exact, forward only::
 
     out = fms.flash_attention_science(q, k, v, causal=True)       # (batch, heads, seq, head_dim)
     out, lse = fms.attention(q, k, v, return_lse=True)            # (batch, seq, heads, head_dim)
+    attn = fms.FlashMoEScienceAttention(dim=512, n_heads=8)       # a module of PyTorch
+
+Of PyTorch's tensors these are operators, torch.ops.flashmoe_science.attention_forward and
+attention_forward_lse: torch.compile, torch.export and FakeTensor know them.
 
 Importing this touches no GPU and imports no framework; all is loaded at its first use.
 ``python -m flashmoe_science doctor`` says what is found on this machine.
@@ -41,6 +45,7 @@ _HOMES = {
     "_attention": (
         "attention", "flash_attention_science", "supports", "Support",
     ),
+    "_modules": ("FlashMoEScienceAttention",),
     "_reserved": ("flash_attention_backward", "fused_moe", "FlashMoELayer"),
     "_errors": (
         "Error", "ArgumentError", "CancelledError", "CapturingError", "CompileError",
@@ -116,6 +121,7 @@ if TYPE_CHECKING:
     from ._jit import jit as jit
     from ._machine import doctor as doctor
     from ._machine import is_cuda_available as is_cuda_available
+    from ._modules import FlashMoEScienceAttention as FlashMoEScienceAttention
     from ._reserved import FlashMoELayer as FlashMoELayer
     from ._reserved import flash_attention_backward as flash_attention_backward
     from ._reserved import fused_moe as fused_moe

@@ -81,12 +81,11 @@ def attention(
         InvalidArgumentError: shapes, types or devices don't fit together.
         ArgumentError: an argument isn't an array.
     """
-    torch = _plain_torch(q, k, v)
-    if torch is not None and not return_lse and window_size == (-1, -1) and not softcap:
-        scale = _scale_of(softmax_scale)
-        out = torch.empty_like(q)
-        attention_forward(q, k, v, out, None, scale, _mask_of(causal), layout, "", -1)
-        return out
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(q, torch.Tensor):
+        return _of_pytorch()(
+            q, k, v, softmax_scale, causal, window_size, softcap, return_lse, layout
+        )
     framework = _check(q, k, v, softmax_scale, causal, window_size, softcap, layout)
     out = framework.empty_like(q)
     lse = None
@@ -148,22 +147,17 @@ def supports(
     return Support(True)
 
 
-def _plain_torch(q: Any, k: Any, v: Any) -> Any:
-    """PyTorch, if these are tensors of its own that need no gradient. Else None.
+def _of_pytorch() -> Any:
+    """What PyTorch's tensors take: see _torch_operators.py, which imports PyTorch."""
+    global _attention_of_pytorch
+    if _attention_of_pytorch is None:
+        from ._torch_operators import attention as of_pytorch
 
-    Then nothing is left to check that the operator doesn't: this is the short way to it.
-    """
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return None
-    tensor = torch.Tensor
-    if type(q) is not tensor or type(k) is not tensor or type(v) is not tensor:
-        return None
-    if (q.requires_grad or k.requires_grad or v.requires_grad) and torch.is_grad_enabled():
-        return None
-    if q.layout is not torch.strided or q.is_meta:
-        return None
-    return torch
+        _attention_of_pytorch = of_pytorch
+    return _attention_of_pytorch
+
+
+_attention_of_pytorch: Any = None
 
 
 def _mask_of(causal: Causal) -> int:

@@ -56,7 +56,7 @@ class _Torch:
         return bool(array.is_cuda)
 
     def check(self, name: str, array: Any) -> None:
-        if array.device.type not in ("cpu", "cuda"):
+        if array.device.type not in ("cpu", "cuda", "meta"):
             raise UnsupportedError(f"{name} is on {array.device}: kernels run on CUDA and the CPU")
         if array.layout is not self._torch.strided:
             raise UnsupportedError(f"{name} is a tensor of layout {array.layout}: pass a dense one")
@@ -155,5 +155,5 @@ def framework_of(name: str, array: Any) -> Framework:
         return _CuPy(cupy)
     raise ArgumentError(
         f"{name} is of type {type(array).__name__!r}: attention takes PyTorch tensors, and NumPy "
-        "and CuPy arrays"
+        "and CuPy arrays; for JAX's there is flashmoe_science.jax.attention"
     )

@@ -16,4 +16,4 @@ else:
             """Raises UnavailableError, always."""
             from ._errors import UnavailableError
 
-            raise UnavailableError("FlashMoEScienceAttention is a module of PyTorch: pip install torch")
+            raise UnavailableError("FlashMoEScienceAttention takes PyTorch: pip install torch")

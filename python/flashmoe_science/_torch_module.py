@@ -158,11 +158,12 @@ class FlashMoEScienceAttention(nn.Module):
         key = query if key is None else key
         value = key if value is None else value
         if query.ndim == 2:
-            out, _ = self.forward(
-                *(each.unsqueeze(0 if self.batch_first else 1) for each in (query, key, value)),
-                is_causal=is_causal,
-            )
-            return out.squeeze(0 if self.batch_first else 1), None
+            batch = 0 if self.batch_first else 1
+            query, key, value = (each.unsqueeze(batch) for each in (query, key, value))
+            return self._attend(query, key, value, is_causal).squeeze(batch), None
+        return self._attend(query, key, value, is_causal), None
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_causal: bool) -> Tensor:
         layout: Layout = "bshd" if self.batch_first else "sbhd"
         attended = attention(
             self.q_proj(query).unflatten(-1, (self.n_heads, self.head_dim)),
@@ -172,7 +173,7 @@ class FlashMoEScienceAttention(nn.Module):
             causal="top-left" if is_causal else self.causal,
             layout=layout,
         )
-        return self.out_proj(attended.flatten(-2)), None
+        return self.out_proj(attended.flatten(-2))
 
     @classmethod
     def from_multihead_attention(cls, other: nn.MultiheadAttention) -> FlashMoEScienceAttention:

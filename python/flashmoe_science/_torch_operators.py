@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Mask = Literal["none", "bottom-right", "top-left"]
 
 _MASK_NAMES: tuple[Mask, ...] = ("none", "bottom-right", "top-left")  # by the number of the kernel
-_MASK_NUMBERS = {name: number for number, name in enumerate(_MASK_NAMES)}
+_MASK_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(_MASK_NAMES)}
 _MAX_ROWS = 1 << 30
 
 _ARGUMENTS = (
@@ -51,6 +51,7 @@ torch.library.define(_NAME_LSE, f"{_ARGUMENTS} -> (Tensor, Tensor)", tags=_TAGS)
 attention_forward = torch.ops.flashmoe_science.attention_forward.default
 attention_forward_lse = torch.ops.flashmoe_science.attention_forward_lse.default
 
+_Tensor, _strided = torch.Tensor, torch.strided
 _is_dynamo_compiling = torch.compiler.is_dynamo_compiling
 _count_modes = torch._C._len_torch_dispatch_stack
 _functorch_level = torch._C._functorch.maybe_current_level
@@ -87,8 +88,7 @@ def _is_direct(q: Any, k: Any, v: Any) -> bool:
     """
     if _is_dynamo_compiling():
         return False
-    tensor = torch.Tensor
-    if type(q) is not tensor or type(k) is not tensor or type(v) is not tensor:
+    if type(q) is not _Tensor or type(k) is not _Tensor or type(v) is not _Tensor:
         return False
     if (q.requires_grad or k.requires_grad or v.requires_grad) and torch.is_grad_enabled():
         return False
@@ -96,7 +96,9 @@ def _is_direct(q: Any, k: Any, v: Any) -> bool:
         return False
     if q.is_neg() or k.is_neg() or v.is_neg():  # `z.conj().imag`: its memory has the other sign
         return False
-    return q.layout is torch.strided and not q.is_meta and _tracing_state() is None
+    if q.is_meta or k.is_meta or v.is_meta:
+        return False
+    return q.layout is _strided and _tracing_state() is None
 
 
 def _empty_lse(q: Tensor, layout: str) -> Tensor:
@@ -122,8 +124,11 @@ def _refuse_tangents(*tensors: Tensor) -> None:
     """The same for forward-mode derivatives."""
     if forward_ad._current_level >= 0:
         for name, tensor in zip("qkv", tensors):
-            if forward_ad.unpack_dual(tensor).tangent is not None:
-                raise UnsupportedError(f"{name} has a tangent: forward-mode derivatives aren't here")
+            dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call, unused-ignore]
+            if dual.tangent is not None:
+                raise UnsupportedError(
+                    f"{name} has a tangent: forward-mode derivatives aren't here yet"
+                )
 
 
 def _mask_number(mask: str) -> int:
@@ -171,7 +176,8 @@ def _above_autograd(operator: Any, compute: Any) -> Any:
 
 
 def _require(holds: bool | torch.SymBool, message: str) -> None:
-    torch._check_value(holds, lambda: f"can't compute attention: {message}")  # type: ignore[no-untyped-call, unused-ignore]
+    check: Any = torch._check_value  # knows sizes that are symbols
+    check(holds, lambda: f"can't compute attention: {message}")
 
 
 def _fake(
@@ -184,7 +190,7 @@ def _fake(
         raise InvalidArgumentError(f"layout is {layout!r}; it may be 'bshd', 'bhsd' or 'sbhd'")
     batch, head, row = _BATCH_AXIS[layout], _HEAD_AXIS[layout], _ROW_AXIS[layout]
     dtypes = tuple(getattr(torch, name) for name in _DTYPES)
-    _require(q.dtype in dtypes, f"q is of {q.dtype}; it may be {', '.join(_DTYPES)}")
+    _require(q.dtype in dtypes, f"dtype is {q.dtype}; it may be {', '.join(_DTYPES)}")
     for name, each in (("q", q), ("k", k), ("v", v)):
         _require(each.ndim == 4, f"{name} has {each.ndim} dimensions, and must have 4")
         _require(each.dtype == q.dtype, f"{name} has another dtype than q")
@@ -221,7 +227,8 @@ def _fold(tensor: Tensor, axis: int | None, size: int, layout: str) -> Tensor:
         )
     else:
         whole = tensor.movedim(axis, batch)
-    return whole.flatten(batch, batch + 1)
+    folded = whole.flatten(batch, batch + 1)
+    return folded if folded.stride(3) == 1 else folded.contiguous()
 
 
 def _vmap(

@@ -70,6 +70,13 @@ def cpu(fms):
         pytest.skip(found["message"])
 
 
+@pytest.fixture(scope="module")
+def dynamic(fms):
+    """One kernel for all lengths: on the CPU a compile takes seconds."""
+    with fms.configure(policy="dynamic"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def nvrtc(fms):
     """Skips where nothing can be compiled for a GPU."""

@@ -1,0 +1,144 @@
+"""What was measured, as a table, as JSON, and as a plot."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One peer on one problem.
+
+    Attributes:
+        problem: what was computed, or called.
+        peer: by what.
+        seconds: median, per call.
+        rate: TFLOP/s; None where that says nothing.
+        error: largest difference of one head from double precision; None: not checked.
+        spread: (third quartile - first) / median, of the samples.
+    """
+
+    problem: str
+    peer: str
+    seconds: float
+    rate: float | None = None
+    error: float | None = None
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole run.
+
+    Attributes:
+        title: what is compared, and in what unit.
+        machine: what it ran on: names and versions.
+        rows: of all problems, in the order of the run.
+        missing: peers that didn't run, and why.
+        ours: the peer that ratios are to.
+    """
+
+    title: str
+    machine: dict[str, str]
+    rows: list[Row]
+    missing: dict[str, str]
+    ours: str
+
+    def ratio(self, row: Row) -> float:
+        """Its time over that of ours."""
+        for each in self.rows:
+            if (each.problem, each.peer) == (row.problem, self.ours):
+                return row.seconds / each.seconds
+        return float("nan")
+
+
+def machine_of(torch: Any, device: str) -> dict[str, str]:
+    """What a table must say of where it was measured."""
+    names = ("flashmoe-science", "torch", "triton", "cupy-cuda13x", "cuda-core", "jax", "numpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            pass
+    if device == "cuda":
+        found["device"] = torch.cuda.get_device_name()
+    else:
+        from .._native import native
+
+        found["device"] = str(native.device(1, 0)["name"])
+        if torch is not None:
+            found["threads"] = str(torch.get_num_threads())
+    if hasattr(os, "getloadavg"):  # well above 0 before the run: others disturb it
+        found["load"] = f"{os.getloadavg()[0]:.1f}"
+    return found
+
+
+def as_json(report: Report) -> str:
+    """For programs."""
+    made = asdict(report)
+    for row, each in zip(made["rows"], report.rows):
+        row["ratio"] = report.ratio(each)
+    return json.dumps(made, indent=2)
+
+
+def as_text(report: Report) -> str:
+    """For people: times, and how often ours goes into each."""
+    lines = [report.title, "  " + ", ".join(f"{k} {v}" for k, v in report.machine.items())]
+    width = max((len(row.peer) for row in report.rows), default=0)
+    problem = None
+    for row in report.rows:
+        if row.problem != problem:
+            problem = row.problem
+            lines.append(f"\n{problem}")
+        line = f"  {row.peer:{width}} {_time(row.seconds)}  {report.ratio(row):7.2f} x"
+        if row.rate is not None:
+            line += f"  {row.rate:8.3g} TFLOP/s"
+        if row.error is not None:
+            line += f"  error {row.error:.1e}"
+        lines.append(f"{line}  +-{100 * row.spread:.0f} %")
+    if report.missing:
+        lines.append("\nNot in this run")
+        lines += [f"  {name}: {reason}" for name, reason in report.missing.items()]
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    unit, scale = ("us", 1e6) if seconds < 1e-3 else ("ms", 1e3)
+    return f"{seconds * scale:9.3f} {unit}"
+
+
+def plot(report: Report, file: str) -> None:
+    """Bars, a group for each problem.
+
+    Raises:
+        UnavailableError: matplotlib isn't installed.
+    """
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError as error:
+        from .._errors import UnavailableError
+
+        raise UnavailableError("--plot takes matplotlib: pip install matplotlib") from error
+    problems = list(dict.fromkeys(row.problem for row in report.rows))
+    peers = list(dict.fromkeys(row.peer for row in report.rows))
+    figure, axes = pyplot.subplots(figsize=(max(6, 2.2 * len(problems)), 4.5), layout="constrained")
+    for at, peer in enumerate(peers):
+        rows = [row for row in report.rows if row.peer == peer]
+        places = [problems.index(row.problem) + 0.8 * (at + 0.5) / len(peers) for row in rows]
+        heights = [row.seconds * 1e6 if row.rate is None else row.rate for row in rows]
+        axes.bar(places, heights, 0.8 / len(peers), label=peer)
+    has_rates = any(row.rate is not None for row in report.rows)
+    axes.set_ylabel("TFLOP/s, more is better" if has_rates else "us per call, less is better")
+    axes.set_xticks([i + 0.4 for i in range(len(problems))], problems, fontsize=8)
+    axes.set_title(f"{report.title}\n{report.machine.get('device', '')}", fontsize=9)
+    axes.legend(fontsize=8)
+    figure.savefig(file, dpi=150)
