@@ -69,9 +69,51 @@ bool Arguments::read_one(PyObject* object, HostValue& value) {
   return convert(object, value);
 }
 
+namespace {
+
+bool is_contiguous(const DLTensor& tensor) {
+  if (tensor.strides == nullptr) return true;
+  std::int64_t packed = 1;
+  for (std::int32_t i = tensor.ndim; i-- > 0;) {
+    if (tensor.shape[i] != 1 && tensor.strides[i] != packed) return false;
+    packed *= tensor.shape[i];
+  }
+  return true;
+}
+
+// True of an object whose method of that name says so; false if it has none.
+bool answers(PyObject* object, const char* method) {
+  const Ref answer(PyObject_CallMethod(object, method, nullptr));
+  if (!answer) PyErr_Clear();
+  return answer && answer.get() == Py_True;
+}
+
+// PyTorch has tensors whose values aren't what their memory holds, and its DLPack doesn't say so:
+// zeros without memory, and views that negate or conjugate, which come of x.conj().imag and
+// x.conj() and so are no contiguous real ones. Those aren't asked: it would take half as long as a
+// launch.
+bool is_as_its_memory(PyObject* object, const DLTensor& tensor) {
+  if (tensor.data == nullptr) {
+    std::int64_t count = 1;
+    for (std::int32_t i = 0; i < tensor.ndim; ++i) count *= tensor.shape[i];
+    if (count == 0) return true;
+    raise_type("an array has no memory (a tensor that only says that it is zeros?): clone it");
+    return false;
+  }
+  if (tensor.dtype.code != kDLComplex && is_contiguous(tensor)) return true;
+  if (!answers(object, "is_neg") && !answers(object, "is_conj")) return true;
+  raise_type(
+      "an array is a negated or conjugated view, and its memory holds other values: pass "
+      "x.resolve_neg() or x.resolve_conj()");
+  return false;
+}
+
+}  // namespace
+
 bool Arguments::read_array(PyObject* object, const DLPackExchangeAPI* api, HostValue& value) {
   DLTensor tensor;
   if (api->dltensor_from_py_object_no_sync(object, &tensor) != 0) return false;
+  if (!is_as_its_memory(object, tensor)) return false;
   value.kind = HostValue::Kind::kArray;
   value.type = {tensor.dtype.code, tensor.dtype.bits};
   value.device = tensor.device;

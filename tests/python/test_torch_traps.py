@@ -88,3 +88,19 @@ def test_results_are_the_same_bits_each_time_and_for_each_batch(fms):
     out = fms.flash_attention_science(q, k, v)
     assert out.equal(fms.flash_attention_science(q, k, v))
     assert out[1:2].equal(fms.flash_attention_science(q[1:2], k[1:2], v[1:2]))
+
+
+def test_a_kernel_refuses_tensors_whose_memory_holds_other_values(fms):
+    copy = fms.jit('extern "C" __global__ void copy(const float* x, float* y) { *y = *x; }')
+    y = torch.zeros(1)
+    negated = torch.tensor([1 + 1j, 2 + 2j]).conj().imag
+    assert negated.is_neg()
+    with pytest.raises(TypeError, match="resolve_neg"):
+        copy[1, 1](negated, y)
+    copy[1, 1](negated.resolve_neg(), y)
+    assert y.item() == -1
+    with pytest.raises(TypeError, match="no memory"):
+        copy[1, 1](torch._efficientzerotensor(1), y)
+    # A strided view that is plain is taken.
+    copy[1, 1](torch.tensor([[3.0, 4.0]]).t()[1:], y)
+    assert y.item() == 4
