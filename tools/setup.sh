@@ -176,8 +176,9 @@ pip_install() {
 # PyTorch is the peer and a source of arrays in the tests; without it those skip. Where there is no
 # GPU its CPU build, from PyTorch's own index, if that can be reached: PyPI's brings CUDA along.
 pip_install_torch() {
-  ! .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))' ||
-    return 0
+  if .venv/bin/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; then
+    return
+  fi
   has_gpu && index="" || index="--extra-index-url https://download.pytorch.org/whl/cpu"
   say "installing PyTorch into .venv, for the tests"
   # shellcheck disable=SC2086  # none, or an option and its value

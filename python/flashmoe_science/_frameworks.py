@@ -45,6 +45,15 @@ class Framework(Protocol):
         ...
 
 
+def refuse_gradient(torch: Any, name: str, tensor: Any) -> None:
+    """Raises where autograd would expect a gradient, and get none."""
+    if tensor.requires_grad and torch.is_grad_enabled():
+        raise UnsupportedError(
+            f"{name} requires a gradient, and the backward pass isn't here yet: call this "
+            "under torch.no_grad(), or with tensors that are detached"
+        )
+
+
 class _Torch:
     def __init__(self, torch: Any) -> None:
         self._torch = torch
@@ -60,11 +69,7 @@ class _Torch:
             raise UnsupportedError(f"{name} is on {array.device}: kernels run on CUDA and the CPU")
         if array.layout is not self._torch.strided:
             raise UnsupportedError(f"{name} is a tensor of layout {array.layout}: pass a dense one")
-        if array.requires_grad and self._torch.is_grad_enabled():
-            raise UnsupportedError(
-                f"{name} requires a gradient, and the backward pass isn't here yet: call this "
-                "under torch.no_grad(), or with tensors that are detached"
-            )
+        refuse_gradient(self._torch, name, array)
 
     def empty_like(self, array: Any) -> Any:
         return self._torch.empty_like(array)

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from ._attention import _BATCH_AXIS, _DTYPES, _HEAD_AXIS, _ROW_AXIS, Causal, Layout
 from ._attention import _check, _mask_of, _scale_of
 from ._errors import InvalidArgumentError, UnsupportedError
+from ._frameworks import refuse_gradient
 from ._operators import attention_forward as _forward
 
 if TYPE_CHECKING:
@@ -109,19 +110,8 @@ def _empty_lse(q: Tensor, layout: str) -> Tensor:
     )  # fmt: skip
 
 
-def _refuse_gradients(*tensors: Tensor) -> None:
-    """Raises where autograd would expect a gradient, and get none."""
-    if torch.is_grad_enabled():
-        for name, tensor in zip("qkv", tensors):
-            if tensor.requires_grad:
-                raise UnsupportedError(
-                    f"{name} requires a gradient, and the backward pass isn't here yet: call this "
-                    "under torch.no_grad(), or with tensors that are detached"
-                )
-
-
 def _refuse_tangents(*tensors: Tensor) -> None:
-    """The same for forward-mode derivatives."""
+    """As refuse_gradient(), for forward-mode derivatives."""
     if forward_ad._current_level >= 0:
         for name, tensor in zip("qkv", tensors):
             dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call, unused-ignore]
@@ -166,7 +156,8 @@ def _above_autograd(operator: Any, compute: Any) -> Any:
     """The operator's kernel for autograd: without one, a gradient would silently be zero."""
 
     def above(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Any:
-        _refuse_gradients(q, k, v)
+        for name, tensor in zip("qkv", (q, k, v)):
+            refuse_gradient(torch, name, tensor)
         if _is_direct(q, k, v):
             return compute(q, k, v, **options)
         with torch._C._AutoDispatchBelowAutograd():

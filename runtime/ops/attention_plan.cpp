@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <span>
 
@@ -169,22 +168,15 @@ Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vec
 
   const auto& kernel_template = forward_template();
   if (!kernel_template) return std::unexpected(kernel_template.error());
-  using Named = Specialization::NamedValue;
-  const auto values = std::to_array<Named>({
-      {"T", Value::dtype(problem.dtype)},
-      {"kHeadDim", Value::integer(problem.head_dim)},
-      {"kMask", Value::choice(static_cast<int>(problem.mask))},
-      {"kReturnLse", Value::boolean(problem.return_lse)},
-      {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
-      {"kSeqQ", Value::integer(problem.seq_q)},
-      {"kSeqK", Value::integer(problem.seq_k)},
-      {"kBlockM", Value::integer(tile.block_m)},
-      {"kBlockN", Value::integer(tile.block_n)},
-      {"kThreads", Value::integer(tile.threads)},
-      {"kLanes", Value::integer(tile.lanes)},
-      {"kBlocks", Value::integer(tile.blocks)},
-      {"kVectorLoads", Value::boolean(vector_loads)},
-  });
+  std::vector<Specialization::NamedValue> values = values_of(problem);
+  values.insert(values.end(), {
+                                  {"kBlockM", Value::integer(tile.block_m)},
+                                  {"kBlockN", Value::integer(tile.block_n)},
+                                  {"kThreads", Value::integer(tile.threads)},
+                                  {"kLanes", Value::integer(tile.lanes)},
+                                  {"kBlocks", Value::integer(tile.blocks)},
+                                  {"kVectorLoads", Value::boolean(vector_loads)},
+                              });
   FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),
                               .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
@@ -198,6 +190,18 @@ Result<Plan> best_plan(const Problem& problem, const Room& room) {
 }
 
 }  // namespace
+
+std::vector<Specialization::NamedValue> values_of(const Problem& problem) {
+  return {
+      {"T", Value::dtype(problem.dtype)},
+      {"kHeadDim", Value::integer(problem.head_dim)},
+      {"kMask", Value::choice(static_cast<int>(problem.mask))},
+      {"kReturnLse", Value::boolean(problem.return_lse)},
+      {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
+      {"kSeqQ", Value::integer(problem.seq_q)},
+      {"kSeqK", Value::integer(problem.seq_k)},
+  };
+}
 
 Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access) {
   FMS_TRY_VOID(check(problem));

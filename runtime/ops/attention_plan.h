@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "runtime/ops/attention.h"
 
@@ -52,6 +53,9 @@ struct ForwardPlan {
   // attention_forward_simt and takes pointers.
   int query_rows = 0, key_rows = 0;
 };
+
+// The parameters that both templates have, in their order, for a problem.
+std::vector<Specialization::NamedValue> values_of(const Problem& problem);
 
 // plan() for what the arrays allow.
 Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 namespace fms::attention {
 namespace {
@@ -100,27 +99,20 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
   const Schedule schedule = problem.mask == Mask::kFull ? Schedule::kSnake : Schedule::kPairs;
   // Weights of a maximum that lags are small, and float16 ends at 2^-24.
   const int max_lag = problem.dtype == DType::kFloat16 ? 4 : 8;
-  using Named = Specialization::NamedValue;
-  const auto values = std::to_array<Named>({
-      {"T", Value::dtype(problem.dtype)},
-      {"kHeadDim", Value::integer(problem.head_dim)},
-      {"kMask", Value::choice(static_cast<int>(problem.mask))},
-      {"kReturnLse", Value::boolean(problem.return_lse)},
-      {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
-      {"kSeqQ", Value::integer(problem.seq_q)},
-      {"kSeqK", Value::integer(problem.seq_k)},
-      {"kWarpgroups", Value::integer(Sm90Tile::kWarpgroups)},
-      {"kBlockN", Value::integer(tile.block_n)},
-      {"kStages", Value::integer(tile.stages)},
-      {"kQueryStages", Value::integer(tile.query_stages)},
-      {"kSchedule", Value::choice(static_cast<int>(schedule))},
-      {"kPingPong", Value::boolean(tile.ping_pong)},
-      {"kQueryRegisters", Value::boolean(tile.query_registers)},
-      {"kMaxLag", Value::integer(max_lag)},
-      {"kUnrolled", Value::boolean(tile.unrolled)},
-      {"kHoldByStore", Value::boolean(tile.hold_by_store)},
-      {"kSumColumn", Value::boolean(tile.sum_column)},
-  });
+  std::vector<Specialization::NamedValue> values = values_of(problem);
+  values.insert(values.end(), {
+                                  {"kWarpgroups", Value::integer(Sm90Tile::kWarpgroups)},
+                                  {"kBlockN", Value::integer(tile.block_n)},
+                                  {"kStages", Value::integer(tile.stages)},
+                                  {"kQueryStages", Value::integer(tile.query_stages)},
+                                  {"kSchedule", Value::choice(static_cast<int>(schedule))},
+                                  {"kPingPong", Value::boolean(tile.ping_pong)},
+                                  {"kQueryRegisters", Value::boolean(tile.query_registers)},
+                                  {"kMaxLag", Value::integer(max_lag)},
+                                  {"kUnrolled", Value::boolean(tile.unrolled)},
+                                  {"kHoldByStore", Value::boolean(tile.hold_by_store)},
+                                  {"kSumColumn", Value::boolean(tile.sum_column)},
+                              });
   FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
   const auto smem = static_cast<std::uint32_t>(smem_bytes(tile, problem.head_dim));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),

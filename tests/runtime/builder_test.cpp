@@ -21,12 +21,9 @@ using testing::FakeCompiler;
 using testing::options_in;
 using testing::sample;
 using testing::TemporaryFolder;
+using testing::text_of;
 
 const Target kTarget{.kind = Target::Kind::kCuda, .arch = "sm_90a"};
-
-std::string text_of(const ObjectCode& object) {
-  return {reinterpret_cast<const char*>(object.bytes.data()), object.bytes.size()};
-}
 
 TEST(BuilderTest, TheSecondBuildComesFromTheStore) {
   const TemporaryFolder folder;

@@ -15,13 +15,10 @@ using testing::FakeCompiler;
 using testing::options_in;
 using testing::sample;
 using testing::TemporaryFolder;
+using testing::text_of;
 
 const Target kTarget{.kind = Target::Kind::kCuda, .arch = "sm_90a"};
 const Target kCpu{.kind = Target::Kind::kCpu, .arch = "x86-64-v3"};
-
-std::string text_of(const ObjectCode& object) {
-  return {reinterpret_cast<const char*>(object.bytes.data()), object.bytes.size()};
-}
 
 TEST(CpuBuilderTest, CodeForACpuIsBuiltAndStoredAsThatForAGpuIs) {
   const TemporaryFolder folder;

@@ -72,6 +72,10 @@ class TemporaryFolder {
   std::filesystem::path path_;
 };
 
+inline std::string text_of(const ObjectCode& object) {
+  return {reinterpret_cast<const char*>(object.bytes.data()), object.bytes.size()};
+}
+
 // Options that touch nothing outside `folder`, and find no NVRTC.
 inline JitOptions options_in(const std::filesystem::path& folder,
                              std::shared_ptr<const Compiler> compiler) {

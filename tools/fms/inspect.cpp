@@ -162,13 +162,11 @@ void add_inspect(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand(
       "inspect", "Count what a kernel does, and show what bounds it and what its code takes");
   app->footer(
-      "Operations and bytes are counted in the IR of the specialization, by the LLVM library, for "
-      "a\n"
-      "thread on average. Bytes are those that threads ask for: caches make fewer of them. What "
-      "is\n"
-      "known of the launch makes counts exact at its edges. The occupancy is that of a block on "
-      "an\n"
-      "empty SM; SASS is counted by instructions in the code, and takes nvdisasm or cuobjdump.\n"
+      "Operations and bytes are counted in the IR of the specialization, by the LLVM library,\n"
+      "for a thread on average. Bytes are those that threads ask for: caches make fewer of them.\n"
+      "What is known of the launch makes counts exact at its edges. The occupancy is that of a\n"
+      "block on an empty SM; SASS is counted by instructions in the code, and takes nvdisasm or "
+      "cuobjdump.\n"
       "tools/fms/inspect.md describes the JSON. What can't be had is left out and named, and the\n"
       "exit code is that of the first such part.\n\n"
       "Example:\n"
