@@ -56,8 +56,8 @@ std::string beside(std::string_view from, std::string_view name) {
 // that spelling, while what it includes in turn is looked up beside where it was found.
 class HeaderGatherer {
  public:
-  explicit HeaderGatherer(const HeaderResolver& resolver)
-      : resolver_(resolver), toolkit_(nvrtc_header_roots()) {}
+  HeaderGatherer(std::span<const SourceFile> own, const HeaderResolver& resolver)
+      : own_(own), resolver_(resolver), toolkit_(nvrtc_header_roots()) {}
 
   Result<void> add(const std::string& spelling, const std::string& place, std::string text);
   Result<void> add_embedded(std::string_view name);
@@ -73,6 +73,7 @@ class HeaderGatherer {
 
   std::optional<Found> find(const IncludeName& include, const std::string& from) const;
 
+  const std::span<const SourceFile> own_;  // before embedded ones
   const HeaderResolver& resolver_;
   const std::vector<std::string> toolkit_;
   std::map<std::string, Header> headers_;  // by spelling; what finish() hands out
@@ -115,6 +116,10 @@ std::optional<HeaderGatherer::Found> HeaderGatherer::find(const IncludeName& inc
   std::vector<std::string> places;
   if (!include.angled) places.push_back(beside(from, include.name));
   if (places.empty() || places.front() != include.name) places.push_back(include.name);
+  for (const std::string& place : places) {
+    const auto file = std::ranges::find(own_, place, &SourceFile::name);
+    if (file != own_.end()) return Found{.place = place, .text = file->text};
+  }
   for (const std::string& place : places) {
     if (const EmbeddedFile* file = find_embedded(place)) {
       return Found{.place = place, .text = std::string(file->text)};
@@ -189,6 +194,12 @@ std::string embedded_kernel(const EmbeddedFile& file) {
 Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse(
     std::string file_name, std::string text, std::string_view entry,
     const HeaderResolver& resolver) {
+  return parse_with({}, std::move(file_name), std::move(text), entry, resolver);
+}
+
+Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
+    std::span<const SourceFile> own, std::string file_name, std::string text,
+    std::string_view entry, const HeaderResolver& resolver) {
   if (!is_includable(file_name)) {
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("can't use a template named \"{}\": the name stands in an #include, "
@@ -201,7 +212,7 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse(
     return fail(ErrorCode::kInvalidArgument,
                 fmt::format("{}: \"{}\" can't be the name of a kernel", file_name, name));
   }
-  HeaderGatherer gatherer(resolver);
+  HeaderGatherer gatherer(own, resolver);
   FMS_TRY_VOID(gatherer.add(file_name, normal_name(file_name), text));
   FMS_TRY_VOID(gatherer.add_embedded("fms/parameter.cuh"));
   auto headers = gatherer.finish();
@@ -229,10 +240,11 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse(
   return result;
 }
 
-Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::embedded(std::string_view name) {
+Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::embedded(
+    std::string_view name, std::span<const SourceFile> own, const HeaderResolver& resolver) {
   for (const EmbeddedFile& file : embedded_files()) {
     if (!name.empty() && embedded_kernel(file) == name) {
-      return parse(std::string(file.name), std::string(file.text));
+      return parse_with(own, std::string(file.name), std::string(file.text), {}, resolver);
     }
   }
   return fail(ErrorCode::kNotFound, fmt::format("no template is named {}; there are {}", name,

@@ -45,8 +45,11 @@ class KernelTemplate {
                                                              const HeaderResolver& resolver = {});
 
   // An embedded template by its entry's name ("saxpy", "attention_forward_simt"). The error lists
-  // names.
-  static Result<std::shared_ptr<const KernelTemplate>> embedded(std::string_view name);
+  // names. Files of `own` stand in for embedded ones of the same names, and may include others of
+  // `own`, embedded ones, and what `resolver` knows.
+  static Result<std::shared_ptr<const KernelTemplate>> embedded(
+      std::string_view name, std::span<const SourceFile> own = {},
+      const HeaderResolver& resolver = {});
   static std::vector<std::string> embedded_names();
 
   const std::string& name() const { return name_; }  // also the entry
@@ -69,6 +72,12 @@ class KernelTemplate {
 
  private:
   KernelTemplate() = default;
+
+  static Result<std::shared_ptr<const KernelTemplate>> parse_with(std::span<const SourceFile> own,
+                                                                  std::string file_name,
+                                                                  std::string text,
+                                                                  std::string_view entry,
+                                                                  const HeaderResolver& resolver);
 
   std::string name_, doc_;
   SourceFile file_;

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <utility>
 
 namespace fms {
 namespace {
@@ -15,6 +16,12 @@ namespace fs = std::filesystem;
 // No source is longer; a larger file is a mistake (a binary, say), and reading it would only waste
 // memory.
 constexpr std::uintmax_t kMaxSourceBytes = 16u << 20;
+
+bool looks_like_path(std::string_view text) {
+  return text.find('/') != std::string_view::npos || text.find('.') != std::string_view::npos;
+}
+
+}  // namespace
 
 Result<std::string> read_source(const fs::path& file) {
   std::error_code error;
@@ -36,11 +43,18 @@ Result<std::string> read_source(const fs::path& file) {
   return text;
 }
 
-bool looks_like_path(std::string_view text) {
-  return text.find('/') != std::string_view::npos || text.find('.') != std::string_view::npos;
+HeaderResolver resolver_in(std::vector<fs::path> folders) {
+  return [folders = std::move(folders)](std::string_view name,
+                                        std::string_view) -> std::optional<std::string> {
+    for (const fs::path& folder : folders) {
+      std::error_code error;
+      const fs::path candidate = folder / fs::path(name);
+      if (!fs::is_regular_file(candidate, error)) continue;
+      if (Result<std::string> found = read_source(candidate)) return *std::move(found);
+    }
+    return std::nullopt;
+  };
 }
-
-}  // namespace
 
 Result<std::shared_ptr<const KernelTemplate>> load_template(
     std::string_view name_or_path, std::string_view entry,
@@ -56,22 +70,11 @@ Result<std::shared_ptr<const KernelTemplate>> load_template(
   }
   FMS_TRY(std::string text, read_source(file));
 
-  // The first part of an include's name is looked up beside the file, then in the folders, in
-  // order. The name that enters the key is what the source says, never where the file was found.
+  // An include's name is looked up beside the file first.
   std::vector<fs::path> folders{file.parent_path()};
   folders.insert(folders.end(), include_folders.begin(), include_folders.end());
-  const HeaderResolver resolver = [&](std::string_view name,
-                                      std::string_view) -> std::optional<std::string> {
-    for (const fs::path& folder : folders) {
-      std::error_code error;
-      const fs::path candidate = folder / fs::path(name);
-      if (!fs::is_regular_file(candidate, error)) continue;
-      if (Result<std::string> found = read_source(candidate)) return *std::move(found);
-    }
-    return std::nullopt;
-  };
-  Result<std::shared_ptr<const KernelTemplate>> parsed =
-      KernelTemplate::parse(file.filename().string(), std::move(text), entry, resolver);
+  Result<std::shared_ptr<const KernelTemplate>> parsed = KernelTemplate::parse(
+      file.filename().string(), std::move(text), entry, resolver_in(std::move(folders)));
   if (!parsed) {
     return std::unexpected(
         with_context(fmt::format("can't use {}", file.string()), std::move(parsed).error()));

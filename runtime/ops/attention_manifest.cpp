@@ -3,16 +3,26 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
+#include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "runtime/ops/attention.h"
+#include "runtime/ops/attention_mods.h"
 
 namespace fms::attention {
 namespace {
 
 constexpr std::string_view kDTypeNames[] = {"f32", "f16", "bf16"};
 constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
-constexpr std::string_view kMaskNames[] = {"full", "causal", "causal_top_left"};  // as in Mask
+constexpr std::string_view kMaskNames[] = {"full", "causal", "causal_top_left", "window",
+                                           "window_top_left"};  // as in Mask
+// Before the name of a file, of which the text is the value.
+constexpr std::string_view kFile = "file:";
+
+bool is_causal(Mask mask) { return mask == Mask::kCausal || mask == Mask::kCausalTopLeft; }
 
 std::unexpected<Error> bad(std::string message) {
   return fail(ErrorCode::kInvalidArgument,
@@ -41,6 +51,8 @@ struct Fields {
   bool has_kv_heads = false;
   std::optional<bool> causal;
   std::optional<Mask> mask;
+  std::string mods;                          // the name of the file that declares them
+  std::map<std::string, std::string> files;  // by name
 };
 
 Result<void> read_field(const std::string& key, const std::string& text, Fields& fields) {
@@ -50,7 +62,20 @@ Result<void> read_field(const std::string& key, const std::string& text, Fields&
   if (key == "seq_q") return read(key, text, problem.seq_q);
   if (key == "seq_k") return read(key, text, problem.seq_k);
   if (key == "head_dim") return read(key, text, problem.head_dim);
+  if (key == "value_dim") return read(key, text, problem.value_dim);
+  if (key == "softcap") return read(key, text, problem.softcap);
+  if (key == "sinks") return read(key, text, problem.sinks);
+  if (key == "packed") return read(key, text, problem.packed);
   if (key == "return_lse") return read(key, text, problem.return_lse);
+  if (key == "block_table") return read(key, text, problem.block_table);
+  if (key == "mods") {
+    fields.mods = text;
+    return {};
+  }
+  if (key.starts_with(kFile)) {
+    fields.files[key.substr(kFile.size())] = text;
+    return {};
+  }
   if (key == "kv_heads") {
     fields.has_kv_heads = true;
     return read(key, text, problem.kv_heads);
@@ -59,7 +84,7 @@ Result<void> read_field(const std::string& key, const std::string& text, Fields&
   if (key == "mask") {
     const auto* name = std::ranges::find(kMaskNames, text);
     if (name == std::end(kMaskNames)) {
-      return bad(fmt::format("mask is \"{}\"; it may be full, causal or causal_top_left", text));
+      return bad(fmt::format("mask is \"{}\"; it may be {}", text, fmt::join(kMaskNames, ", ")));
     }
     fields.mask = static_cast<Mask>(name - std::begin(kMaskNames));
     return {};
@@ -72,8 +97,23 @@ Result<void> read_field(const std::string& key, const std::string& text, Fields&
   }
   return bad(
       fmt::format("it has no \"{}\": there are dtype, batch, heads, kv_heads, seq_q, seq_k, "
-                  "head_dim, causal, mask and return_lse",
+                  "head_dim, value_dim, causal, mask, softcap, sinks, packed, return_lse, "
+                  "block_table, mods and file:NAME",
                   key));
+}
+
+Result<std::shared_ptr<const Mods>> mods_of(const Fields& fields) {
+  const auto main = fields.files.find(fields.mods);
+  if (main == fields.files.end()) {
+    return bad(
+        fmt::format("mods is \"{0}\", and there is no \"file:{0}\" with its text", fields.mods));
+  }
+  return Mods::make(fields.mods, main->second,
+                    [&](std::string_view name, std::string_view) -> std::optional<std::string> {
+                      const auto found = fields.files.find(std::string(name));
+                      if (found == fields.files.end()) return std::nullopt;
+                      return found->second;
+                    });
 }
 
 }  // namespace
@@ -91,10 +131,28 @@ ManifestEntry to_manifest_entry(const Problem& problem) {
       {"seq_q", std::to_string(problem.seq_q)},
       {"seq_k", std::to_string(problem.seq_k)},
       {"head_dim", std::to_string(problem.head_dim)},
-      {"causal", problem.mask == Mask::kFull ? "false" : "true"},
+      {"causal", is_causal(problem.mask) ? "true" : "false"},
   };
-  if (problem.mask == Mask::kCausalTopLeft) entry.problem["mask"] = "causal_top_left";
-  if (problem.return_lse) entry.problem["return_lse"] = "true";
+  const auto index = static_cast<std::size_t>(problem.mask);
+  if (problem.mask > Mask::kCausal && index < std::size(kMaskNames)) {
+    entry.problem["mask"] = kMaskNames[index];
+  }
+  if (problem.value_columns() != problem.head_dim) {
+    entry.problem["value_dim"] = std::to_string(problem.value_dim);
+  }
+  for (const auto& [key, is_so] : {std::pair{"softcap", problem.softcap},
+                                   {"sinks", problem.sinks},
+                                   {"packed", problem.packed},
+                                   {"return_lse", problem.return_lse},
+                                   {"block_table", problem.block_table}}) {
+    if (is_so) entry.problem[key] = "true";
+  }
+  if (problem.mods != nullptr) {
+    entry.problem["mods"] = problem.mods->file_name();
+    for (const SourceFile& file : problem.mods->files()) {
+      entry.problem[std::string(kFile) + file.name] = file.text;
+    }
+  }
   return entry;
 }
 
@@ -110,9 +168,12 @@ Result<Problem> from_manifest_entry(const ManifestEntry& entry) {
   Problem& problem = fields.problem;
   if (!fields.has_kv_heads) problem.kv_heads = problem.heads;
   problem.mask = fields.mask.value_or(fields.causal.value_or(false) ? Mask::kCausal : Mask::kFull);
-  if (fields.causal && *fields.causal != (problem.mask != Mask::kFull)) {
+  if (fields.causal && *fields.causal != is_causal(problem.mask)) {
     return bad(fmt::format("causal is {} and mask is {}; leave one out", *fields.causal,
                            kMaskNames[static_cast<int>(problem.mask)]));
+  }
+  if (!fields.mods.empty()) {
+    FMS_TRY(problem.mods, mods_of(fields));
   }
   FMS_TRY_VOID(check(problem));
   return problem;

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <limits>
 #include <span>
+#include <utility>
 
+#include "runtime/ops/attention_mods.h"
 #include "runtime/ops/attention_sm90.h"
 
 namespace fms::attention {
@@ -92,20 +94,13 @@ int floats_of_odd_units(int floats) {
 // Of a Hopper device, as most of them are: for a plan without one.
 constexpr int kHopperSms = 132;
 
-// Parsed once; a failure would be a mistake in the template, which tests rule out.
-const Result<std::shared_ptr<const KernelTemplate>>& forward_template() {
-  static const Result<std::shared_ptr<const KernelTemplate>> kTemplate =
-      KernelTemplate::embedded("attention_forward_simt");
-  return kTemplate;
-}
-
 }  // namespace
 
-std::int64_t smem_bytes(const Tile& tile, int head_dim) {
+std::int64_t smem_bytes(const Tile& tile, int head_dim, int value_dim) {
   const int width =
-      head_dim % (4 * tile.lanes) == 0 ? 4 : (head_dim % (2 * tile.lanes) == 0 ? 2 : 1);
+      value_dim % (4 * tile.lanes) == 0 ? 4 : (value_dim % (2 * tile.lanes) == 0 ? 2 : 1);
   const int run = width * tile.lanes;
-  const int value_stride = ((head_dim + run - 1) / run * run + 3) / 4 * 4;
+  const int value_stride = ((value_dim + run - 1) / run * run + 3) / 4 * 4;
   const int dim_stride = floats_of_odd_units(head_dim);
   return std::int64_t{4} *
          (tile.block_m * dim_stride + tile.block_n * dim_stride + tile.block_n * value_stride +
@@ -130,15 +125,23 @@ Room room_of(const Target& target) {
 
 Access best_access(const Problem& problem, const Room& room) {
   if (room.sm_90a && is_for_sm90(problem)) return Access::kBulk;
-  return problem.head_dim % 4 == 0 ? Access::kVectors : Access::kElements;
+  const bool whole_vectors = problem.head_dim % 4 == 0 && problem.value_columns() % 4 == 0;
+  return whole_vectors ? Access::kVectors : Access::kElements;
 }
+
+namespace {
+
+std::int64_t smem_of(const Tile& tile, const Problem& problem) {
+  return smem_bytes(tile, problem.head_dim, problem.value_columns());
+}
+
+}  // namespace
 
 Tile choose_tile(const Problem& problem, const Room& room) {
   const std::span<const TileChoice> choices = choices_for(problem, room.kind);
   for (const TileChoice& choice : choices) {
-    if (problem.head_dim <= choice.max_head_dim &&
-        choice.tile.blocks * smem_bytes(choice.tile, problem.head_dim) <=
-            room.max_smem_per_block_bytes) {
+    if (std::max(problem.head_dim, problem.value_columns()) <= choice.max_head_dim &&
+        choice.tile.blocks * smem_of(choice.tile, problem) <= room.max_smem_per_block_bytes) {
       return choice.tile;
     }
   }
@@ -149,7 +152,7 @@ namespace {
 
 Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vector_loads) {
   const Tile tile = choose_tile(problem, room);
-  const std::int64_t smem = smem_bytes(tile, problem.head_dim);
+  const std::int64_t smem = smem_of(tile, problem);
   if (smem > room.max_smem_per_block_bytes) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("can't plan attention with head_dim {}: its smallest tile takes {} "
@@ -166,8 +169,7 @@ Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vec
                     blocks, std::numeric_limits<std::int32_t>::max()));
   }
 
-  const auto& kernel_template = forward_template();
-  if (!kernel_template) return std::unexpected(kernel_template.error());
+  FMS_TRY(auto kernel_template, template_with(problem.mods.get(), "attention_forward_simt"));
   std::vector<Specialization::NamedValue> values = values_of(problem);
   values.insert(values.end(), {
                                   {"kBlockM", Value::integer(tile.block_m)},
@@ -177,7 +179,7 @@ Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vec
                                   {"kBlocks", Value::integer(tile.blocks)},
                                   {"kVectorLoads", Value::boolean(vector_loads)},
                               });
-  FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
+  FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),
                               .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
                                          .block = {.x = static_cast<std::uint32_t>(tile.threads)},
@@ -192,14 +194,20 @@ Result<Plan> best_plan(const Problem& problem, const Room& room) {
 }  // namespace
 
 std::vector<Specialization::NamedValue> values_of(const Problem& problem) {
+  // The longest of packed sequences changes from batch to batch, and no kernel gains by it.
+  const auto size = [&](int n) { return problem.packed ? Value::dynamic() : Value::integer(n); };
   return {
       {"T", Value::dtype(problem.dtype)},
       {"kHeadDim", Value::integer(problem.head_dim)},
+      {"kValueDim", Value::integer(problem.value_columns())},
       {"kMask", Value::choice(static_cast<int>(problem.mask))},
+      {"kSoftcap", Value::boolean(problem.softcap)},
+      {"kSinks", Value::boolean(problem.sinks)},
+      {"kPacked", Value::boolean(problem.packed)},
       {"kReturnLse", Value::boolean(problem.return_lse)},
       {"kGroup", Value::integer(problem.heads / problem.kv_heads)},
-      {"kSeqQ", Value::integer(problem.seq_q)},
-      {"kSeqK", Value::integer(problem.seq_k)},
+      {"kSeqQ", size(problem.seq_q)},
+      {"kSeqK", size(problem.seq_k)},
   };
 }
 

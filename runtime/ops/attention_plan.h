@@ -16,7 +16,7 @@ struct Tile {
 };
 
 // Dynamic shared memory of a block: what SimtAttentionTraits::kSmemBytes is on the device.
-std::int64_t smem_bytes(const Tile& tile, int head_dim);
+std::int64_t smem_bytes(const Tile& tile, int head_dim, int value_dim);
 
 // What of a device and a target counts for a plan.
 struct Room {
@@ -54,7 +54,7 @@ struct ForwardPlan {
   int query_rows = 0, key_rows = 0;
 };
 
-// The parameters that both templates have, in their order, for a problem.
+// The parameters that all templates have, in their order, for a problem.
 std::vector<Specialization::NamedValue> values_of(const Problem& problem);
 
 // plan() for what the arrays allow.

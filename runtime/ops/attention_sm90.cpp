@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
+
+#include "runtime/ops/attention_mods.h"
 
 namespace fms::attention {
 namespace {
@@ -37,12 +40,6 @@ Sm90Tile tile_up_to_64(const Problem& problem) {
   return tile;
 }
 
-const Result<std::shared_ptr<const KernelTemplate>>& forward_template() {
-  static const Result<std::shared_ptr<const KernelTemplate>> kTemplate =
-      KernelTemplate::embedded("attention_forward_sm90");
-  return kTemplate;
-}
-
 // Persistent: as many blocks as are on the device at once. Under a mask a worker takes tiles in
 // pairs, unless there is a block for each tile.
 Result<Dim3> grid_for(const Problem& problem, const Room& room) {
@@ -75,7 +72,10 @@ std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim) {
 }
 
 bool is_for_sm90(const Problem& problem) {
-  return problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0;
+  const bool plain = problem.mask <= Mask::kCausalTopLeft && !problem.softcap && !problem.sinks &&
+                     !problem.packed && !problem.block_table && problem.mods == nullptr;
+  return plain && problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0 &&
+         problem.value_columns() == problem.head_dim;
 }
 
 Sm90Tile choose_sm90_tile(const Problem& problem) {
@@ -91,8 +91,7 @@ Sm90Tile choose_sm90_tile(const Problem& problem) {
 }
 
 Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
-  const auto& kernel_template = forward_template();
-  if (!kernel_template) return std::unexpected(kernel_template.error());
+  FMS_TRY(auto kernel_template, template_with(problem.mods.get(), "attention_forward_sm90"));
   FMS_TRY(const Dim3 grid, grid_for(problem, room));
 
   const Sm90Tile tile = choose_sm90_tile(problem);
@@ -113,7 +112,7 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
                                   {"kHoldByStore", Value::boolean(tile.hold_by_store)},
                                   {"kSumColumn", Value::boolean(tile.sum_column)},
                               });
-  FMS_TRY(Specialization specialization, Specialization::make(*kernel_template, values));
+  FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));
   const auto smem = static_cast<std::uint32_t>(smem_bytes(tile, problem.head_dim));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),
                               .config = {.grid = grid,

@@ -16,6 +16,8 @@
 // none. The order of all sums is the tile's: the same tile gives the same bits whether sizes are
 // constants or arguments.
 
+#include "attention/mod_functions.cuh"
+#include "attention/options.cuh"
 #include "attention/sm90_consumer.cuh"
 #include "attention/sm90_producer.cuh"
 #include "attention/sm90_schedule.cuh"
@@ -31,8 +33,13 @@
 
 FMS_KERNEL(attention_forward_sm90, "o = softmax(scale * q k^T) v, by wgmma");
 FMS_TYPE(T, bfloat16, "element type of q, k, v and o", choices(float16, bfloat16));
-FMS_INT(kHeadDim, 64, "columns of q, k, v and o", range(8, 256), divisible(8));
-FMS_ENUM(Mask, kMask, kFull, "which keys a query sees", choices(kFull, kCausal, kCausalTopLeft));
+FMS_INT(kHeadDim, 64, "columns of q and k", range(8, 256), divisible(8));
+FMS_INT(kValueDim, 64, "columns of v and o", range(8, 256), divisible(8));
+FMS_ENUM(Mask, kMask, kFull, "which keys a query sees",
+         choices(kFull, kCausal, kCausalTopLeft, kWindow, kWindowTopLeft));
+FMS_BOOL(kSoftcap, false, "scores are softcap * tanh(score / softcap)");
+FMS_BOOL(kSinks, false, "each head has a logit that takes part in the sum of weights");
+FMS_BOOL(kPacked, false, "sequences of several lengths lie one behind the other");
 FMS_BOOL(kReturnLse, false, "also writes the log-sum-exp of each row");
 FMS_INT(kGroup, 1, "query heads that share a key head", range(1, 65536));
 FMS_SIZE(kSeqQ, "queries of a head", range(0, 1073741824));
@@ -78,6 +85,9 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kWarpgroups, ::kBlockN,
   static_assert(::kCluster == 1 || !kMasked, "blocks of a cluster go through the same keys");
   static_assert(!::kSumColumn || !kReturnLse,
                 "the sum of rounded weights is good for the quotient, not for a log-sum-exp");
+  static_assert(::kValueDim == ::kHeadDim && kMask <= Mask::kCausalTopLeft && !kSoftcap &&
+                    !kSinks && !kPacked && !kHasScore<::Mods> && !kHasMask<::Mods>,
+                "these are for attention_forward_simt");
 };
 
 }  // namespace fms
@@ -91,8 +101,9 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
                            const __grid_constant__ fms::TensorMap k_map,
                            const __grid_constant__ fms::TensorMap v_map, T* __restrict__ o,
                            float* __restrict__ lse, const fms::AttentionStrides o_strides,
-                           int heads, int batch_heads, int seq_q_argument, int seq_k_argument,
-                           float scale_log2) {
+                           const __grid_constant__ fms::AttentionOptions options, int heads,
+                           int batch_heads, int seq_q_argument, int seq_k_argument,
+                           float scale_log2, const __grid_constant__ Mods mods) {
   using Tile = fms::AttentionTile;
   extern __shared__ __align__(1024) unsigned char smem[];
   const fms::AttentionRings<Tile> rings{fms::shared_address(smem)};

@@ -72,17 +72,18 @@ __device__ inline void multiply_keys(const float* queries, const float* keys, in
   }
 }
 
-// Scores that row r may not see become -inf: it sees the keys below limit + r * limit_step and
-// below `keys`.
-template <typename Traits>
-__device__ inline void mask_scores(SimtScores<Traits>& scores, int lane, int keys, int limit,
-                                   int limit_step) {
+// Scores that row r may not see become -inf: it sees the keys from `begin` + r * step to `end` +
+// r * step, if there is a step, that are below `keys`.
+template <typename Traits, bool kWindow>
+__device__ inline void mask_scores(SimtScores<Traits>& scores, int lane, int keys, int begin,
+                                   int end, int step) {
 #pragma unroll
   for (int r = 0; r < Traits::kRows; ++r) {
-    const int end = min(keys, limit + r * limit_step);
+    const int row_end = min(keys, end + r * step);
 #pragma unroll
     for (int j = 0; j < Traits::kKeys; ++j) {
-      if (lane + j * Traits::kLanes >= end) scores[r][j] = -infinity();
+      const int key = lane + j * Traits::kLanes;
+      if (key >= row_end || (kWindow && key < begin + r * step)) scores[r][j] = -infinity();
     }
   }
 }

@@ -14,9 +14,10 @@ namespace fms {
 // output. Rows and keys of one thread lie kRowGroups and kLanes apart, so that neighbouring threads
 // read neighbouring rows; a stride of an odd number of 16-byte units then spreads those over all
 // banks.
-template <int kHeadDim_, int kBlockM_, int kBlockN_, int kThreads_, int kLanes_>
+template <int kHeadDim_, int kValueDim_, int kBlockM_, int kBlockN_, int kThreads_, int kLanes_>
 struct SimtAttentionTraits {
-  static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kHeadDim = kHeadDim_;    // of queries and keys
+  static constexpr int kValueDim = kValueDim_;  // of values and the output
   static constexpr int kBlockM = kBlockM_;
   static constexpr int kBlockN = kBlockN_;
   static constexpr int kThreads = kThreads_;
@@ -33,8 +34,8 @@ struct SimtAttentionTraits {
 
   // Output columns of one lane: kChunks runs of kWidth neighbours.
   static constexpr int kWidth =
-      kHeadDim % (4 * kLanes) == 0 ? 4 : (kHeadDim % (2 * kLanes) == 0 ? 2 : 1);
-  static constexpr int kChunks = (kHeadDim + kWidth * kLanes - 1) / (kWidth * kLanes);
+      kValueDim % (4 * kLanes) == 0 ? 4 : (kValueDim % (2 * kLanes) == 0 ? 2 : 1);
+  static constexpr int kChunks = (kValueDim + kWidth * kLanes - 1) / (kWidth * kLanes);
   static constexpr int kColumns = kChunks * kWidth;
 
   __host__ __device__ static constexpr int odd_units(int floats) {

@@ -32,9 +32,10 @@ class RecordingCompiler : public fms::testing::FakeCompiler {
   Result<ObjectCode> compile(const CompileRequest& request, const CancelToken&) const override {
     const std::lock_guard lock(mutex_);
     sources.push_back(request.source);
-    FakeKernel kernel{.name = request.entry, .parameter_sizes = {8, 8, 8, 8, 8, 96, 4, 4, 4, 4, 4}};
+    FakeKernel kernel{.name = request.entry,
+                      .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, 1}};
     if (request.entry == "attention_forward_sm90") {
-      kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 4, 4, 4, 4, 4};
+      kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 88, 4, 4, 4, 4, 4, 1};
     }
     ObjectCode object = fake_object(kernel, request.target);
     object.compiler = fingerprint();
@@ -126,17 +127,17 @@ TEST_F(AttentionForwardTest, TheLaunchIsThePlansAndTheArgumentsAreTheKernels) {
   EXPECT_EQ(launch.grid, made.config.grid);
   EXPECT_EQ(launch.block, made.config.block);
   EXPECT_EQ(launch.dynamic_smem_bytes, made.config.dynamic_smem_bytes);
-  ASSERT_EQ(launch.arguments.size(), 11u);
+  ASSERT_EQ(launch.arguments.size(), 13u);
   EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[0]), 0x10000u);
   EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[4]), 0u);
   using Layout = std::array<std::int64_t, 12>;
   EXPECT_EQ(value_of<Layout>(launch.arguments[5]),
             (Layout{25600, 6400, 64, 6400, 3200, 64, 6400, 3200, 64, 25600, 6400, 64}));
-  EXPECT_EQ(value_of<int>(launch.arguments[6]), 4);
-  EXPECT_EQ(value_of<int>(launch.arguments[7]), 8);
-  EXPECT_EQ(value_of<int>(launch.arguments[8]), 100);
-  EXPECT_EQ(value_of<int>(launch.arguments[9]), 50);
-  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[10]), 0.125f * std::numbers::log2e_v<float>);
+  EXPECT_EQ(value_of<int>(launch.arguments[7]), 4);
+  EXPECT_EQ(value_of<int>(launch.arguments[8]), 8);
+  EXPECT_EQ(value_of<int>(launch.arguments[9]), 100);
+  EXPECT_EQ(value_of<int>(launch.arguments[10]), 50);
+  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[11]), 0.125f * std::numbers::log2e_v<float>);
 }
 
 // What the fake driver makes of a description of four dimensions.
@@ -167,7 +168,7 @@ TEST_F(AttentionForwardTest, OnHopperTheKernelIsGivenDescriptionsOfTheArrays) {
   EXPECT_EQ(launch.grid, made.config.grid);
   EXPECT_EQ(launch.block, made.config.block);
   EXPECT_EQ(launch.dynamic_smem_bytes, made.config.dynamic_smem_bytes);
-  ASSERT_EQ(launch.arguments.size(), 11u);
+  ASSERT_EQ(launch.arguments.size(), 13u);
   using Numbers = std::vector<std::uint64_t>;
   const FakeTensorMap q(launch.arguments[0]), k(launch.arguments[1]), v(launch.arguments[2]);
   EXPECT_EQ(q.address, 0x10000u);
@@ -180,11 +181,11 @@ TEST_F(AttentionForwardTest, OnHopperTheKernelIsGivenDescriptionsOfTheArrays) {
   EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[4]), 0u);
   using OutputStrides = std::array<std::int64_t, 3>;
   EXPECT_EQ(value_of<OutputStrides>(launch.arguments[5]), (OutputStrides{25600, 6400, 64}));
-  EXPECT_EQ(value_of<int>(launch.arguments[6]), 4);
-  EXPECT_EQ(value_of<int>(launch.arguments[7]), 8);
-  EXPECT_EQ(value_of<int>(launch.arguments[8]), 100);
-  EXPECT_EQ(value_of<int>(launch.arguments[9]), 50);
-  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[10]), 0.125f * std::numbers::log2e_v<float>);
+  EXPECT_EQ(value_of<int>(launch.arguments[7]), 4);
+  EXPECT_EQ(value_of<int>(launch.arguments[8]), 8);
+  EXPECT_EQ(value_of<int>(launch.arguments[9]), 100);
+  EXPECT_EQ(value_of<int>(launch.arguments[10]), 50);
+  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[11]), 0.125f * std::numbers::log2e_v<float>);
 }
 
 TEST_F(AttentionForwardTest, ArraysAreDescribedOnce) {

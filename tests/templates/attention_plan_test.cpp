@@ -55,7 +55,7 @@ TEST(AttentionCheckTest, TheErrorNamesTheFieldItsValueAndWhatItMayBe) {
   EXPECT_NE(refusal_after([](Problem& p) { p.seq_k = -7; }).find("seq_k -7"), std::string::npos);
   EXPECT_NE(refusal_after([](Problem& p) { p.batch = 0; }).find("batch 0"), std::string::npos);
   EXPECT_NE(refusal_after([](Problem& p) { p.heads = 0; }).find("heads 0"), std::string::npos);
-  EXPECT_NE(refusal_after([](Problem& p) { p.mask = static_cast<Mask>(3); }).find("mask 3"),
+  EXPECT_NE(refusal_after([](Problem& p) { p.mask = static_cast<Mask>(5); }).find("mask 5"),
             std::string::npos);
 }
 
@@ -99,7 +99,7 @@ TEST(AttentionPlanTest, ThreadsRowsAndKeysDivideEvenly) {
         const Tile tile = choose_tile(p, {.max_smem_per_block_bytes = smem});
         EXPECT_EQ(tile.block_m % (tile.threads / tile.lanes), 0);
         EXPECT_EQ(tile.block_n % tile.lanes, 0);
-        EXPECT_LE(smem_bytes(tile, head_dim) * tile.blocks, smem);
+        EXPECT_LE(smem_bytes(tile, head_dim, head_dim) * tile.blocks, smem);
       }
     }
   }

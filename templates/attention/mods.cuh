@@ -1,0 +1,19 @@
+#ifndef FMS_ATTENTION_MODS_CUH_
+#define FMS_ATTENTION_MODS_CUH_
+
+// What a user's functions of scores and masks stand in for (runtime/ops/attention_mods.h): this
+// struct, which has none.
+//
+//   struct Mods {  // data members: what the caller passes, as bytes; at most 512
+//     const float* slopes;
+//     // Of the score of a query and a key, in natural units, scaled and capped: the new one.
+//     __device__ float score(float score, int batch, int head, int query, int key) const;
+//     // Whether the query sees the key; the kernel's own mask must allow it too.
+//     __device__ bool mask(int batch, int head, int query, int key) const;
+//   };
+//
+// Either function may be left out. Both are called with indices inside of the sequence only, in no
+// particular order, more than once for some and never for others; `head` is of the queries.
+struct Mods {};
+
+#endif  // FMS_ATTENTION_MODS_CUH_
