@@ -108,24 +108,24 @@ TensorMapCache& tensor_maps() {
   return cache;
 }
 
-// Describes `array` as attention_forward_sm90 wants it: (head_dim, rows, heads, batch), 64 columns
-// of `box_rows` rows a copy.
-Result<TensorMap> map_of(const Device& device, const Problem& problem, const Array& array,
-                         int box_rows) {
-  const auto bytes = static_cast<std::uint64_t>(size_of(problem.dtype));
-  const auto head_dim = static_cast<std::uint64_t>(problem.head_dim);
+// Describes `array`, of `columns`, as attention_forward_sm90 wants it: (columns, rows, heads,
+// batch), 64 columns of `box_rows` rows a copy.
+Result<TensorMap> map_of(const Device& device, DType dtype, const Array& array, int columns,
+                         int batch, int box_rows) {
+  const auto bytes = static_cast<std::uint64_t>(size_of(dtype));
+  const auto width = static_cast<std::uint64_t>(columns);
   // Of one there is no step; any will do that is one.
-  const auto step = [&](int extent, std::int64_t stride) {
-    return bytes * (extent == 1 ? head_dim : static_cast<std::uint64_t>(stride));
+  const auto step = [&](std::int64_t extent, std::int64_t stride) {
+    return bytes * (extent == 1 ? width : static_cast<std::uint64_t>(stride));
   };
   TensorMapSpec spec{.address = reinterpret_cast<std::uintptr_t>(array.data),
-                     .dtype = problem.dtype,
+                     .dtype = dtype,
                      .rank = 4,
                      .swizzle = Swizzle::k128B};
-  spec.shape = {head_dim, static_cast<std::uint64_t>(array.rows),
-                static_cast<std::uint64_t>(array.heads), static_cast<std::uint64_t>(problem.batch)};
+  spec.shape = {width, static_cast<std::uint64_t>(array.rows),
+                static_cast<std::uint64_t>(array.heads), static_cast<std::uint64_t>(batch)};
   spec.stride = {bytes, step(array.rows, array.strides.row), step(array.heads, array.strides.head),
-                 step(problem.batch, array.strides.batch)};
+                 step(batch, array.strides.batch)};
   spec.box = {64, static_cast<std::uint32_t>(box_rows), 1, 1};
   return tensor_maps().get(device, spec);
 }
@@ -153,15 +153,23 @@ Result<void> launch_with(StreamView stream, const Kernel& kernel, const ForwardP
 Result<void> launch_sm90(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
                          const Problem& problem, const Arguments& arguments) {
   const Device& device = *kernel.device();
-  const Array q{"q", arguments.q, arguments.q_strides, problem.heads, problem.seq_q};
-  const Array k{"k", arguments.k, arguments.k_strides, problem.kv_heads, problem.seq_k};
-  const Array v{"v", arguments.v, arguments.v_strides, problem.kv_heads, problem.seq_k};
-  FMS_TRY(const TensorMap q_map, map_of(device, problem, q, plan.query_rows));
+  // Packed sequences are one batch of all rows.
+  const bool packed = problem.packed;
+  const int batch = packed ? 1 : problem.batch;
+  const std::int64_t rows_q = packed ? arguments.total_q : problem.seq_q;
+  const std::int64_t rows_k = packed ? arguments.total_k : problem.seq_k;
+  const Array q{"q", arguments.q, arguments.q_strides, problem.heads, rows_q};
+  const Array k{"k", arguments.k, arguments.k_strides, problem.kv_heads, rows_k};
+  const Array v{"v", arguments.v, arguments.v_strides, problem.kv_heads, rows_k};
+  const auto map = [&](const Array& array, int columns, int box_rows) {
+    return map_of(device, problem.dtype, array, columns, batch, box_rows);
+  };
+  FMS_TRY(const TensorMap q_map, map(q, problem.head_dim, plan.query_rows));
   // Without keys there may be no arrays to describe, and nothing is copied from them.
   TensorMap k_map = q_map, v_map = q_map;
-  if (problem.seq_k > 0) {
-    FMS_TRY(k_map, map_of(device, problem, k, plan.key_rows));
-    FMS_TRY(v_map, map_of(device, problem, v, plan.key_rows));
+  if (rows_k > 0) {
+    FMS_TRY(k_map, map(k, problem.head_dim, plan.key_rows));
+    FMS_TRY(v_map, map(v, problem.value_columns(), plan.key_rows));
   }
   return launch_with(stream, kernel, plan, problem, arguments, q_map, k_map, v_map, arguments.o,
                      arguments.lse, arguments.o_strides);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/ops/attention_arguments.h"
 #include "runtime/ops/attention_mods.h"
 
 namespace fms::attention {
@@ -19,6 +20,7 @@ enum class Schedule { kSnake, kPairs };  // as in the template
 // ping-pong with its column of sums and under a mask, and else has.
 constexpr Sm90Tile kUpTo64{.block_n = 128, .stages = 4, .query_stages = 2, .query_registers = true};
 constexpr Sm90Tile kUpTo128{.block_n = 128, .stages = 2, .query_stages = 2};
+constexpr Sm90Tile kUpTo192By128{.block_n = 128, .stages = 2, .query_stages = 1};
 constexpr Sm90Tile kUpTo192{.block_n = 64, .stages = 2, .query_stages = 1};
 constexpr Sm90Tile kUpTo256{.block_n = 64, .stages = 2, .query_stages = 1, .unrolled = false};
 
@@ -29,26 +31,36 @@ constexpr int kFewKeys = 512;
 constexpr int kFewQueries = 16;
 constexpr Sm90Tile kFewKeysTile{.block_n = 64, .stages = 4, .query_stages = 2, .unrolled = false};
 
+// Tiles of queries see more and more keys, or as a table has it.
+bool is_uneven(const Problem& problem) {
+  return problem.block_table || (problem.mask != Mask::kFull && !has_window(problem.mask));
+}
+// Scores go through more than a mask on their way to the exponentials.
+bool is_shaped(const Problem& problem) { return problem.softcap || problem.mods != nullptr; }
+
 Sm90Tile tile_up_to_64(const Problem& problem) {
   Sm90Tile tile = kUpTo64;
   const bool full = problem.mask == Mask::kFull;
+  const bool whole_panel = problem.head_dim == 64 && problem.value_columns() == 64;
   // The sum of rounded weights is good for a quotient and not for a log-sum-exp, and the column
   // takes whole panels of values before it.
-  tile.sum_column = problem.head_dim == 64 && !problem.return_lse;
-  tile.ping_pong = problem.head_dim == 64 && problem.return_lse && full;
-  tile.hold_by_store = problem.head_dim == 64 && full;
+  tile.sum_column = whole_panel && !problem.return_lse;
+  tile.ping_pong = full && whole_panel && (problem.return_lse || is_shaped(problem));
+  tile.hold_by_store = full && whole_panel;
+  // A user's functions need registers too.
+  tile.query_registers = problem.mods == nullptr;
   return tile;
 }
 
-// Persistent: as many blocks as are on the device at once. Under a mask a worker takes tiles in
-// pairs, unless there is a block for each tile.
+// Persistent: as many blocks as are on the device at once. Where tiles are uneven a worker takes
+// them in pairs, unless there is a block for each. Packed sequences may have fewer tiles than that.
 Result<Dim3> grid_for(const Problem& problem, const Room& room) {
-  const bool masked = problem.mask != Mask::kFull;
+  const bool pairs = is_uneven(problem);
   const std::int64_t tiles =
       (std::int64_t{problem.seq_q} + Sm90Tile::kBlockM - 1) / Sm90Tile::kBlockM;
   const std::int64_t workers =
-      std::int64_t{problem.batch} * problem.heads * (masked ? (tiles + 1) / 2 : tiles);
-  if (workers > kMaxPositions / (masked ? 2 : 1)) {
+      std::int64_t{problem.batch} * problem.heads * (pairs ? (tiles + 1) / 2 : tiles);
+  if (workers > kMaxPositions / (pairs ? 2 : 1)) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("can't launch attention on {} tiles of queries, more than {}; split "
                             "the batch",
@@ -56,38 +68,41 @@ Result<Dim3> grid_for(const Problem& problem, const Room& room) {
   }
   const std::int64_t sms = std::max(room.sm_count, 1);
   return Dim3{.x = static_cast<std::uint32_t>(std::min(workers, sms)),
-              .y = masked && 2 * workers <= sms ? 2u : 1u};
+              .y = pairs && 2 * workers <= sms ? 2u : 1u};
 }
 
 }  // namespace
 
-std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim) {
+std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim, int value_dim) {
   constexpr int kRowBytes = 128;  // of a panel, 64 columns
   const int panels = (head_dim + 63) / 64;
+  const int value_panels = (value_dim + 63) / 64 + (tile.sum_column ? 1 : 0);
   const int queries = tile.query_stages * panels * Sm90Tile::kBlockM;
-  const int keys_and_values = tile.stages * (2 * panels + (tile.sum_column ? 1 : 0)) * tile.block_n;
+  const int keys_and_values = tile.stages * (panels + value_panels) * tile.block_n;
   const int barriers = 16 * tile.query_stages + 2 * 16 * tile.stages;
   const int scratch = 4 * 4 * Sm90Tile::kWarpgroups;  // a word a consumer warp
   return std::int64_t{kRowBytes} * (queries + keys_and_values) + barriers + scratch;
 }
 
 bool is_for_sm90(const Problem& problem) {
-  const bool plain = problem.mask <= Mask::kCausalTopLeft && !problem.softcap && !problem.sinks &&
-                     !problem.packed && !problem.block_table && problem.mods == nullptr;
-  return plain && problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0 &&
-         problem.value_columns() == problem.head_dim;
+  return problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0 &&
+         problem.value_columns() % 8 == 0;
 }
 
 Sm90Tile choose_sm90_tile(const Problem& problem) {
-  if (problem.head_dim <= 64) return tile_up_to_64(problem);
-  if (problem.head_dim <= 128) {
-    const bool few_keys = problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries;
+  const int widest = std::max(problem.head_dim, problem.value_columns());
+  if (widest <= 64) return tile_up_to_64(problem);
+  if (widest <= 128) {
+    // The length of the longest of packed sequences says little, and changes.
+    const bool few_keys =
+        problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries && !problem.packed;
     if (!few_keys) return kUpTo128;
     Sm90Tile tile = kFewKeysTile;
     if (problem.mask == Mask::kFull) tile.stages = 5;
     return tile;
   }
-  return problem.head_dim <= 192 ? kUpTo192 : kUpTo256;
+  if (problem.head_dim <= 192 && problem.value_columns() <= 128) return kUpTo192By128;
+  return widest <= 192 ? kUpTo192 : kUpTo256;
 }
 
 Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
@@ -95,9 +110,10 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
   FMS_TRY(const Dim3 grid, grid_for(problem, room));
 
   const Sm90Tile tile = choose_sm90_tile(problem);
-  const Schedule schedule = problem.mask == Mask::kFull ? Schedule::kSnake : Schedule::kPairs;
+  const Schedule schedule = is_uneven(problem) ? Schedule::kPairs : Schedule::kSnake;
   // Weights of a maximum that lags are small, and float16 ends at 2^-24.
   const int max_lag = problem.dtype == DType::kFloat16 ? 4 : 8;
+  const bool tanh_approx = problem.softcap && problem.dtype == DType::kBFloat16;
   std::vector<Specialization::NamedValue> values = values_of(problem);
   values.insert(values.end(), {
                                   {"kWarpgroups", Value::integer(Sm90Tile::kWarpgroups)},
@@ -111,9 +127,12 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
                                   {"kUnrolled", Value::boolean(tile.unrolled)},
                                   {"kHoldByStore", Value::boolean(tile.hold_by_store)},
                                   {"kSumColumn", Value::boolean(tile.sum_column)},
+                                  {"kTanhApprox", Value::boolean(tanh_approx)},
+                                  {"kBlockTable", Value::boolean(problem.block_table)},
                               });
   FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));
-  const auto smem = static_cast<std::uint32_t>(smem_bytes(tile, problem.head_dim));
+  const auto smem =
+      static_cast<std::uint32_t>(smem_bytes(tile, problem.head_dim, problem.value_columns()));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),
                               .config = {.grid = grid,
                                          .block = {.x = 128 * (Sm90Tile::kWarpgroups + 1)},

@@ -59,18 +59,34 @@ FMS_INT(kMaxLag, 8, "log2 by which a row's maximum may lag", range(1, 16));
 FMS_BOOL(kUnrolled, true, "the loop over keys is of two tiles, else weights are moved");
 FMS_BOOL(kHoldByStore, false, "with exact sizes ptxas is kept from waiting early by a store");
 FMS_BOOL(kSumColumn, false, "weights are summed by the tensor cores too");
+FMS_BOOL(kTanhApprox, false, "scores are capped by tanh.approx, right to 2^-11");
+FMS_BOOL(kBlockTable, false, "a table lists the tiles of keys that each tile of queries visits");
 
 namespace fms {
 
 // All that the parts of the kernel are made by.
-struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kWarpgroups, ::kBlockN, ::kStages,
-                                           ::kQueryStages, ::kCluster, ::kSumColumn> {
+struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN,
+                                           ::kStages, ::kQueryStages, ::kCluster, ::kSumColumn> {
   using Element = T;
+  using Mods = ::Mods;
   using SeqQ = decltype(::kSeqQ);
   using SeqK = decltype(::kSeqK);
   static constexpr bool kMasked = kMask != Mask::kFull;
-  static constexpr bool kTopLeft = kMask == Mask::kCausalTopLeft;
-  static constexpr bool kPairs = kMasked && kSchedule == Schedule::kPairs;
+  static constexpr bool kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft;
+  static constexpr bool kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft;
+  // Tiles of queries see more and more keys, or as the table has it.
+  static constexpr bool kUneven = (kMasked && !kWindow) || ::kBlockTable;
+  static constexpr bool kPairs = kUneven && kSchedule == Schedule::kPairs;
+  static constexpr bool kSoftcap = ::kSoftcap;
+  static constexpr bool kSinks = ::kSinks;
+  static constexpr bool kTanhApprox = ::kTanhApprox;
+  static constexpr bool kPacked = ::kPacked;
+  static constexpr bool kBlockTable = ::kBlockTable;
+  static constexpr bool kHasScore = fms::kHasScore<::Mods>;
+  static constexpr bool kHasMask = fms::kHasMask<::Mods>;
+  // All tiles of queries, or of keys, are full.
+  static constexpr bool kWholeQueries = !kPacked && SeqQ::divides_by(64 * ::kWarpgroups);
+  static constexpr bool kWholeKeys = !kPacked && SeqK::divides_by(::kBlockN);
   static constexpr bool kReturnLse = ::kReturnLse;
   static constexpr int kGroup = ::kGroup;
   static constexpr int kHeadsAbreast = ::kHeadsAbreast;
@@ -82,12 +98,12 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kWarpgroups, ::kBlockN,
   // hold_wait_below(). Measured with head_dim 64: a store is better only where no sizes are
   // arguments.
   static constexpr bool kHoldByStore = ::kHoldByStore && SeqQ::kIsExact && SeqK::kIsExact;
-  static_assert(::kCluster == 1 || !kMasked, "blocks of a cluster go through the same keys");
+  static_assert(::kCluster == 1 || (!kMasked && !kPacked && !kBlockTable),
+                "blocks of a cluster go through the same keys");
+  static_assert(!kPacked || (!SeqQ::kIsExact && !SeqK::kIsExact),
+                "packed sequences have lengths of their own");
   static_assert(!::kSumColumn || !kReturnLse,
                 "the sum of rounded weights is good for the quotient, not for a log-sum-exp");
-  static_assert(::kValueDim == ::kHeadDim && kMask <= Mask::kCausalTopLeft && !kSoftcap &&
-                    !kSinks && !kPacked && !kHasScore<::Mods> && !kHasMask<::Mods>,
-                "these are for attention_forward_simt");
 };
 
 }  // namespace fms
@@ -107,7 +123,7 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
   using Tile = fms::AttentionTile;
   extern __shared__ __align__(1024) unsigned char smem[];
   const fms::AttentionRings<Tile> rings{fms::shared_address(smem)};
-  const fms::AttentionShape<Tile> shape{heads, batch_heads, kSeqQ(seq_q_argument),
+  const fms::AttentionShape<Tile> shape{options, heads, batch_heads, kSeqQ(seq_q_argument),
                                         kSeqK(seq_k_argument)};
   const int rank = kCluster == 1 ? 0 : int(fms::cluster_rank());
   fms::TileSchedule<Tile::kPairs> schedule{int(gridDim.x) / kCluster, int(blockIdx.x) / kCluster};
@@ -148,18 +164,23 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
   } else {
     fms::increase_registers<Tile::kConsumerRegisters>();
     const int warpgroup = warp / 4 - 1;
-    fms::AttentionConsumer<Tile> consumer{rings, shape, scale_log2, warpgroup};
+    fms::AttentionConsumer<Tile> consumer{rings, shape, {options, mods, scale_log2}, warpgroup};
     if (warpgroup == kWarpgroups - 1) consumer.pass_turn();
-    for (; schedule.position() < shape.positions(); schedule.step()) {
-      const fms::AttentionWork<Tile> work(shape, schedule.position(), rank);
+    fms::AttentionPlace<Tile> place;
+    for (; place.find(shape, schedule.position()); schedule.step()) {
+      const fms::AttentionWork<Tile> work(shape, place, schedule.position(), rank);
       if (work.none) continue;
       const int row = work.first + 64 * warpgroup + warp % 4 * 16 + int(threadIdx.x) % 32 / 4;
       fms::AttentionFragments<Tile> fragments;
       fms::SoftmaxRows rows;
       consumer.compute(work, row, fragments, rows);
-      fms::store_rows(fragments, rows, row, shape.seq_q,
-                      o + work.batch * o_strides.batch + work.head * o_strides.head, o_strides.row,
-                      lse + (static_cast<long long>(work.batch) * heads + work.head) * shape.seq_q);
+      const int batch_head = work.batch * heads + work.head;
+      fms::store_rows(
+          fragments, rows, row, work.sequence.seq_q, kSinks ? options.sinks[work.head] : 0.0f,
+          o + (kPacked ? work.sequence.q_row * o_strides.row : work.batch * o_strides.batch) +
+              work.head * o_strides.head,
+          o_strides.row,
+          lse + work.sequence.template lse_row<kPacked>(options, batch_head, work.head));
     }
   }
   if constexpr (kCluster > 1) fms::cluster_sync();  // no block leaves while others signal to it

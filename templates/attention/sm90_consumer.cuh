@@ -2,10 +2,13 @@
 #define FMS_ATTENTION_SM90_CONSUMER_CUH_
 
 #include "attention/sm90_products.cuh"
+#include "attention/sm90_scores.cuh"
 #include "attention/sm90_work.cuh"
 #include "ptx/named_barrier.cuh"
+#include "ptx/tma.cuh"
 #include "tile/infinity.cuh"
 #include "tile/online_softmax.cuh"
+#include "tile/quad_store.cuh"
 
 namespace fms {
 
@@ -17,11 +20,12 @@ template <typename Tile>
 struct AttentionConsumer {
   const AttentionRings<Tile>& rings;
   const AttentionShape<Tile>& shape;
-  const float scale_log2;
+  const AttentionScores<Tile> scoring;
   const int warpgroup;
   typename Tile::KeyPipeline::Position key_at, value_at;
   typename Tile::QueryPipeline::Position query_at;
   bool key_ready = false, value_ready = false;  // seen full ahead of time
+  int next_entry = 0;                           // of a block table, read ahead of its use
 
   // In turn: a warpgroup goes on when the one before has issued its products.
   __device__ __forceinline__ void take_turn() const {
@@ -68,18 +72,24 @@ struct AttentionConsumer {
     value_ready = rings.values().is_full(next);
   }
 
-  __device__ __forceinline__ void mask(AttentionFragments<Tile>& fragments, int row,
-                                       int tile) const {
-    const int end = shape.seq_k - tile * Tile::kBlockN;
-    const int limit = shape.visible(row) - tile * Tile::kBlockN;
-    mask_scores(fragments.scores, min(limit, end), min(limit + (Tile::kMasked ? 8 : 0), end));
+  // Makes scores of the products of a tile. With kFirst it is the first one that is visited, which
+  // alone may reach past the last key.
+  template <bool kFirst>
+  __device__ __forceinline__ void finish_tile(AttentionFragments<Tile>& fragments, bool large,
+                                              const AttentionRow<Tile>& row, int entry) const {
+    constexpr bool kEdge = kFirst && !Tile::kWholeKeys;
+    const int tile = row.work.tile_of(entry);
+    scoring.template finish<kEdge>(fragments.scores, large, row, entry);
+    scoring.template mask<kEdge>(fragments.scores, row, entry);
+    if ((Tile::kMasked || kEdge) && tile >= row.whole) row.mask(fragments.scores, tile);
+    if (Tile::kWindow && tile < row.from) row.mask_first(fragments.scores, tile);
   }
 
   __device__ __forceinline__ bool weigh(const AttentionFragments<Tile>& fragments,
                                         const float (&base)[2], float (&sum)[2],
                                         unsigned (&weights)[Tile::kBlockN / 4]) const {
     return weigh_scores<typename Tile::Element, Tile::kPolynomials, !Tile::kSumColumn>(
-        fragments.scores, scale_log2, base, sum, weights);
+        fragments.scores, scoring.scale_log2, base, sum, weights);
   }
   // For weights of scores whose maxima are known, after raise_max().
   __device__ __forceinline__ void weigh_anew(const AttentionFragments<Tile>& fragments,
@@ -93,25 +103,56 @@ struct AttentionConsumer {
     weigh(fragments, base, sum, weights);
   }
 
+  // Makes weights of the products of a tile that isn't the first, where these go through more than
+  // the kernel's own mask.
+  __device__ __forceinline__ bool weigh_products(AttentionFragments<Tile>& fragments,
+                                                 const SoftmaxRows& rows,
+                                                 const AttentionRow<Tile>& row, int entry,
+                                                 float (&sum)[2],
+                                                 unsigned (&weights)[Tile::kBlockN / 4]) const {
+    float base[2] = {softmax_base<Tile::kMaxLag>(rows.max[0]),
+                     softmax_base<Tile::kMaxLag>(rows.max[1])};
+    const bool large = scoring.begin(fragments.scores);
+    const bool partial = Tile::kHasMask && row.work.is_partial(entry);
+    if (!(large || partial || row.cuts(row.work.tile_of(entry)))) {
+      // Without a branch before the exponentials, all of this is done beside them.
+      scoring.template finish<false>(fragments.scores, false, row, entry);
+      return weigh(fragments, base, sum, weights);
+    }
+    finish_tile<false>(fragments, large, row, entry);
+    if (__any_sync(0xffffffffu, rows.max[0] == -infinity() || rows.max[1] == -infinity())) {
+      allow_unseen(fragments, rows, base);
+    }
+    return weigh(fragments, base, sum, weights);
+  }
+
   // The next tile: its scores; under them the product of the weights of the tile before,
   // weights[kFrom], with its values; and under that the weights of this one, to the other half.
   // False if these are too large: then the scores stand, to be weighed anew.
   template <int kFrom>
   __device__ __forceinline__ bool step(AttentionFragments<Tile>& fragments, SoftmaxRows& rows,
-                                       unsigned long long queries, int row, int tile, int whole) {
+                                       const AttentionRow<Tile>& row, int at) {
+    const int entry = next_entry;
+    if constexpr (Tile::kBlockTable) next_entry = row.work.entry(at - 1);
     if (!key_ready) rings.keys().wait_full(key_at);
     take_turn();
-    issue_scores(fragments, queries);
+    issue_scores(fragments, row.queries);
     issue_output(fragments, fragments.weights[kFrom]);
     pass_turn();
     finish_scores<1>(fragments);
     peek();
-    if (Tile::kMasked && tile >= whole) mask(fragments, row, tile);
-    // A row that has seen no key has the base -inf, and its weights are then infinite or NaN.
-    const float base[2] = {softmax_base<Tile::kMaxLag>(rows.max[0]),
-                           softmax_base<Tile::kMaxLag>(rows.max[1])};
     float sum[2];
-    bool too_large = weigh(fragments, base, sum, fragments.weights[1 - kFrom]);
+    bool too_large;
+    if constexpr (Tile::kSoftcap || Tile::kHasScore || Tile::kHasMask) {
+      too_large = weigh_products(fragments, rows, row, Tile::kBlockTable ? entry : at, sum,
+                                 fragments.weights[1 - kFrom]);
+    } else {
+      finish_tile<false>(fragments, false, row, Tile::kBlockTable ? entry : at);
+      // A row that has seen no key has the base -inf, and its weights are then infinite or NaN.
+      const float base[2] = {softmax_base<Tile::kMaxLag>(rows.max[0]),
+                             softmax_base<Tile::kMaxLag>(rows.max[1])};
+      too_large = weigh(fragments, base, sum, fragments.weights[1 - kFrom]);
+    }
     hold_wait_below<Tile::kHoldByStore>(too_large, rings.scratch());
     finish_output(fragments);
     keep_registers(fragments.weights[kFrom]);
@@ -121,25 +162,41 @@ struct AttentionConsumer {
     return true;
   }
 
-  // All tiles below `tile`, of which the weights are in weights[0], as those of the last will be.
-  // False if it stopped, at `tile`, because maxima have grown.
+  // Rows that have seen no key so far, and see none of this tile in this thread, get a base that
+  // makes weights of 0: else a mask that hides whole tiles of a row would have each weighed anew.
+  __device__ __forceinline__ void allow_unseen(const AttentionFragments<Tile>& fragments,
+                                               const SoftmaxRows& rows, float (&base)[2]) const {
+    float max[2] = {-infinity(), -infinity()};
+#pragma unroll
+    for (int i = 0; i < Tile::kBlockN / 2; ++i) {
+      max[i / 2 % 2] = fmaxf(max[i / 2 % 2], fragments.scores[i]);
+    }
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      if (rows.max[r] == -infinity() && max[r] == -infinity()) base[r] = 0.0f;
+    }
+  }
+
+  // All tiles below the `at`-th, of which the weights are in weights[0], as those of the last will
+  // be. False if it stopped, at `at`, because maxima have grown.
   __device__ __forceinline__ bool steps(AttentionFragments<Tile>& fragments, SoftmaxRows& rows,
-                                        unsigned long long queries, int row, int& tile, int whole) {
+                                        const AttentionRow<Tile>& row, int& at) {
+    const int begin = row.work.begin();
     if constexpr (Tile::kUnrolled) {
       // Two tiles a round, so that the halves of the weights change places twice; the first round
       // of an odd number of tiles begins in the middle.
-      bool begin = tile % 2 == 0;
-      if (!begin) copy_weights(fragments.weights[0], fragments.weights[1]);
+      bool from_first = (at - begin) % 2 == 0;
+      if (!from_first) copy_weights(fragments.weights[0], fragments.weights[1]);
 #pragma unroll 1
-      while (tile > 0) {
-        if (begin && !step<0>(fragments, rows, queries, row, --tile, whole)) return false;
-        begin = true;
-        if (!step<1>(fragments, rows, queries, row, --tile, whole)) return false;
+      while (at > begin) {
+        if (from_first && !step<0>(fragments, rows, row, --at)) return false;
+        from_first = true;
+        if (!step<1>(fragments, rows, row, --at)) return false;
       }
     } else {
 #pragma unroll 1
-      while (tile > 0) {
-        if (!step<0>(fragments, rows, queries, row, --tile, whole)) return false;
+      while (at > begin) {
+        if (!step<0>(fragments, rows, row, --at)) return false;
         // Plain moves ptxas would spread to where the products run. That this adds 0, it can't
         // know.
         const unsigned zero = blockIdx.y;
@@ -158,34 +215,53 @@ struct AttentionConsumer {
     for (int i = 0; i < Tile::kBlockN / 4; ++i) to[i] = from[i];
   }
 
-  // Computes a tile of queries; `row` is this thread's upper one.
-  __device__ __forceinline__ void compute(const AttentionWork<Tile>& work, int row,
+  // Zeros, in a tile of values that is there, the rows from `keys` on: those of the next sequence,
+  // of which weights of 0 would make NaN where they are infinite or NaN. Every warpgroup does, so
+  // that none waits for another.
+  __device__ __forceinline__ void clear_values(int keys) {
+    rings.values().wait_full(value_at);
+    const unsigned tile = rings.value(value_at.stage);
+#pragma unroll
+    for (int panel = 0; panel < Tile::kValuePanels; ++panel) {
+      for (int i = keys * 8 + threadIdx.x % 128; i < Tile::kBlockN * 8; i += 128) {
+        store_shared_zeros(tile + panel * Tile::kKeyPanelBytes + i * 16);
+      }
+    }
+    fence_async_proxy();
+    named_barrier_sync(4 + warpgroup, 128);
+  }
+
+  // Computes a tile of queries; `first_row` is this thread's upper one.
+  __device__ __forceinline__ void compute(const AttentionWork<Tile>& work, int first_row,
                                           AttentionFragments<Tile>& fragments, SoftmaxRows& rows) {
     rows.clear();
 #pragma unroll
     for (int i = 0; i < Tile::kOutputColumns / 2; ++i) fragments.output[i] = 0.0f;
-    if (work.tiles == 0) return;
-    // Tiles below this are seen whole by all rows of the warpgroup.
-    const int whole =
-        max(min(shape.visible(work.first + 64 * warpgroup), shape.seq_k), 0) / Tile::kBlockN;
+    if (work.sees_none()) return;
     const unsigned query_tile = rings.query(query_at.stage) + warpgroup * 64 * 128;
-    const unsigned long long queries = swizzled_tile(query_tile, 1024, 0);
+    const AttentionRow<Tile> row(shape, work, warpgroup, first_row,
+                                 swizzled_tile(query_tile, 1024, 0));
+    int at = work.end - 1;
+    const int entry = work.entry(at);
+    if constexpr (Tile::kBlockTable) next_entry = work.entry(at - 1);
 
     rings.queries().wait_full(query_at);
     if constexpr (Tile::kQueryRegisters) load_queries(fragments, query_tile);
     rings.keys().wait_full(key_at);
-    issue_scores(fragments, queries);
+    issue_scores(fragments, row.queries);
     finish_scores<0>(fragments);
-    int tile = work.tiles - 1;
-    if ((Tile::kMasked || !Tile::SeqK::divides_by(Tile::kBlockN)) && tile >= whole)
-      mask(fragments, row, tile);
+    finish_tile<true>(fragments, scoring.begin(fragments.scores), row, entry);
+    if constexpr (Tile::kPacked) {
+      const int keys = work.sequence.seq_k - work.tile_of(entry) * Tile::kBlockN;
+      if (keys < Tile::kBlockN) clear_values(keys);
+    }
     key_ready = value_ready = false;
     // The first tile, and later ones of which the maxima are much larger. The latter are few:
     // outside of the loop in steps() they don't lengthen it.
 #pragma unroll 1
     do {
       float rescale[2], sum[2];
-      raise_max(fragments.scores, scale_log2, rows, rescale);
+      raise_max(fragments.scores, scoring.scale_log2, rows, rescale);
 #pragma unroll
       for (int i = 0; i < Tile::kOutputColumns / 2; ++i) {
         fragments.output[i] = __fmul_rn(fragments.output[i], rescale[i / 2 % 2]);
@@ -193,7 +269,7 @@ struct AttentionConsumer {
       weigh_anew(fragments, rows, sum, fragments.weights[0]);
       rows.sum[0] = __fadd_rn(rows.sum[0], sum[0]);
       rows.sum[1] = __fadd_rn(rows.sum[1], sum[1]);
-    } while (!steps(fragments, rows, queries, row, tile, whole));
+    } while (!steps(fragments, rows, row, at));
     rings.queries().release(query_at);
     query_at.step();
     issue_output(fragments, fragments.weights[0]);

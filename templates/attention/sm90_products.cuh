@@ -4,7 +4,6 @@
 #include "attention/sm90_work.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/wgmma.cuh"
-#include "tile/infinity.cuh"
 
 namespace fms {
 
@@ -75,19 +74,6 @@ __device__ __forceinline__ void multiply_values(float (&output)[Tile::kOutputCol
     multiply_values<Tile, kFirst + kSteps>(output, weights, values);
   } else {
     wgmma_commit();
-  }
-}
-
-// Hides the scores of keys that a row doesn't see, of those from `limit` on: the upper row sees
-// `limit` keys of the tile, the lower `lower_limit`.
-template <int kScores>
-__device__ __forceinline__ void mask_scores(float (&scores)[kScores], int limit, int lower_limit) {
-  const int column = threadIdx.x % 4 * 2;
-  limit -= column;
-  lower_limit -= column;
-#pragma unroll
-  for (int i = 0; i < kScores; ++i) {
-    if (i / 4 * 8 + i % 2 >= (i % 4 < 2 ? limit : lower_limit)) scores[i] = -infinity();
   }
 }
 

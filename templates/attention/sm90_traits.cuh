@@ -11,20 +11,22 @@ namespace fms {
 // is both what one bulk copy writes and what wgmma reads. Columns past the head dim are zeros.
 // With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
 // it is the sum of the weights.
-template <int kHeadDim_, int kWarpgroups_, int kBlockN_, int kStages_, int kQueryStages_,
-          int kCluster_, bool kSumColumn_>
+template <int kHeadDim_, int kValueDim_, int kWarpgroups_, int kBlockN_, int kStages_,
+          int kQueryStages_, int kCluster_, bool kSumColumn_>
 struct Sm90AttentionTraits {
   static constexpr int kHeadDim = kHeadDim_;
+  static constexpr int kValueDim = kValueDim_;
   static constexpr int kWarpgroups = kWarpgroups_;
   static constexpr int kBlockN = kBlockN_;
   static constexpr int kStages = kStages_;
   static constexpr int kQueryStages = kQueryStages_;
   static constexpr int kCluster = kCluster_;
   static constexpr bool kSumColumn = kSumColumn_;
-  static_assert(kHeadDim % 8 == 0 && kHeadDim <= 256, "wgmma takes N in eights up to 256");
+  static_assert(kHeadDim % 8 == 0 && kHeadDim <= 256, "panels are copied in rows of 16 bytes");
+  static_assert(kValueDim % 8 == 0 && kValueDim <= 256, "wgmma takes N in eights up to 256");
   static_assert(kBlockN % 16 == 0 && kBlockN <= 256, "keys are K of the second product: sixteens");
   static_assert(kBlockN % (8 * kCluster) == 0, "a block of the cluster loads whole swizzle atoms");
-  static_assert(!kSumColumn || (kHeadDim % 64 == 0 && kHeadDim < 256),
+  static_assert(!kSumColumn || (kValueDim % 64 == 0 && kValueDim < 256),
                 "the panel of ones follows whole panels of values, and wgmma takes N up to 256");
   static_assert(kWarpgroups >= 1 && kWarpgroups <= 3, "registers: 64 x kBlockN scores each");
 
@@ -36,14 +38,16 @@ struct Sm90AttentionTraits {
   static constexpr int kConsumerRegisters = kWarpgroups == 1 ? 256 : kWarpgroups == 2 ? 232 : 160;
 
   static constexpr int kPanels = (kHeadDim + 63) / 64;
+  static constexpr int kValuePanels = (kValueDim + 63) / 64;
   static constexpr int kSteps = (kHeadDim + 15) / 16;  // products of 16 columns for a score
   static constexpr int kQueryPanelBytes = kBlockM * 128;
   static constexpr int kQueryBytes = kPanels * kQueryPanelBytes;
-  static constexpr int kKeyPanelBytes = kBlockN * 128;
-  static constexpr int kKeyBytes = kPanels * kKeyPanelBytes;  // of a tile of values to load, too
-  static constexpr int kOnesAt = kKeyBytes;                   // in a tile of values
-  static constexpr int kValueBytes = kKeyBytes + (kSumColumn ? kKeyPanelBytes : 0);
-  static constexpr int kOutputColumns = kHeadDim + (kSumColumn ? 8 : 0);
+  static constexpr int kKeyPanelBytes = kBlockN * 128;  // of values, too
+  static constexpr int kKeyBytes = kPanels * kKeyPanelBytes;
+  static constexpr int kValueLoadBytes = kValuePanels * kKeyPanelBytes;
+  static constexpr int kOnesAt = kValueLoadBytes;  // in a tile of values
+  static constexpr int kValueBytes = kValueLoadBytes + (kSumColumn ? kKeyPanelBytes : 0);
+  static constexpr int kOutputColumns = kValueDim + (kSumColumn ? 8 : 0);
 
   using QueryPipeline = Pipeline<kQueryStages>;
   using KeyPipeline = Pipeline<kStages, kCluster>;

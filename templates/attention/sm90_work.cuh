@@ -1,6 +1,8 @@
 #ifndef FMS_ATTENTION_SM90_WORK_CUH_
 #define FMS_ATTENTION_SM90_WORK_CUH_
 
+#include "attention/options.cuh"
+#include "attention/sequence.cuh"
 #include "attention/sm90_traits.cuh"
 
 namespace fms {
@@ -8,7 +10,8 @@ namespace fms {
 // What all threads of a kernel know.
 template <typename Tile>
 struct AttentionShape {
-  int heads, batch_heads, seq_q, seq_k;
+  const AttentionOptions& options;
+  int heads, batch_heads, seq_q, seq_k;  // of packed sequences the longest ones
 
   __device__ int tiles_q() const { return (seq_q + Tile::kBlockM - 1) / Tile::kBlockM; }
   // A cluster computes neighbouring tiles.
@@ -17,11 +20,34 @@ struct AttentionShape {
   __device__ int positions() const {
     return (Tile::kPairs ? (units() + 1) / 2 * 2 : units()) * batch_heads;
   }
-  // Keys that query `row` sees, unclamped.
-  __device__ int visible(int row) const {
-    if constexpr (Tile::kMasked && !Tile::kTopLeft) return row + 1 + seq_k - seq_q;
-    if constexpr (Tile::kTopLeft) return row + 1;
-    return seq_k;
+};
+
+// Where in the row of positions somebody is: in which sequence, if they are packed. Each of those
+// has the positions that its own length takes, so that none is empty.
+template <typename Tile>
+struct AttentionPlace {
+  int batch = 0;
+  int before = 0;  // positions of the sequences before it
+
+  // Goes to the sequence of a position, which is not before the last one's. False past the end.
+  __device__ bool find(const AttentionShape<Tile>& shape, int position) {
+    if constexpr (!Tile::kPacked) {
+      return position < shape.positions();
+    } else {
+      const int batches = shape.batch_heads / shape.heads;
+      for (; batch < batches; ++batch) {
+        const int positions = of_this(shape).positions();
+        if (position < before + positions) return true;
+        before += positions;
+      }
+      return false;
+    }
+  }
+  // The shape as if there were this sequence alone.
+  __device__ AttentionShape<Tile> of_this(const AttentionShape<Tile>& shape) const {
+    const AttentionSequence lengths =
+        attention_sequence<Tile::kPacked>(shape.options, batch, shape.seq_q, shape.seq_k);
+    return {shape.options, shape.heads, shape.heads, lengths.seq_q, lengths.seq_k};
   }
 };
 
@@ -29,12 +55,75 @@ struct AttentionShape {
 template <typename Tile>
 struct AttentionWork {
   int batch, head, first;  // first: query
-  int tiles;               // of keys, to visit
-  bool none = false;       // there is none: the partner of a middle tile
+  AttentionSequence sequence;
+  int end;            // of the tiles of keys to visit, or, with a table, their number
+  int begin_ = 0;     // the first of them, in a window
+  const int* table_;  // its list
+  bool none = false;  // there is none: the partner of a middle tile
 
-  __device__ AttentionWork(const AttentionShape<Tile>& shape, unsigned position, int rank) {
-    // Unsigned: half the instructions of a division.
-    const unsigned units = shape.units(), batch_heads = shape.batch_heads, heads = shape.heads;
+  __device__ AttentionWork(const AttentionShape<Tile>& shape, const AttentionPlace<Tile>& place,
+                           unsigned position, int rank) {
+    if constexpr (Tile::kPacked) {
+      position -= place.before;
+      const AttentionShape<Tile> own = place.of_this(shape);
+      choose(own.units(), own.heads, position);
+      batch = place.batch;
+    } else {
+      const unsigned batch_head = choose(shape.units(), shape.batch_heads, position);
+      // Unsigned: half the instructions of a division.
+      batch = int(batch_head / unsigned(shape.heads));
+      head = int(batch_head) - batch * shape.heads;
+    }
+    sequence = attention_sequence<Tile::kPacked>(shape.options, batch, shape.seq_q, shape.seq_k);
+    first = (first * Tile::kCluster + rank) * Tile::kBlockM;
+    if constexpr (Tile::kBlockTable) {
+      const AttentionBlockTable& table = shape.options.table;
+      const long long row =
+          batch * table.batch_stride + head * table.head_stride + first / Tile::kBlockM;
+      end = table.counts[row];
+      table_ = table.tiles + row * table.width;
+    } else {
+      const int last = min(first + Tile::kBlockM, sequence.seq_q) - 1;
+      const int keys = min(sequence.seq_k, visible(shape, last));
+      end = (max(keys, 0) + Tile::kBlockN - 1) / Tile::kBlockN;
+      if constexpr (Tile::kWindow) begin_ = min(max(unseen(shape, first), 0) / Tile::kBlockN, end);
+    }
+  }
+
+  __device__ int begin() const { return Tile::kWindow && !Tile::kBlockTable ? begin_ : 0; }
+  __device__ bool sees_none() const { return end == begin(); }
+
+  // Where the `at`-th tile of keys is, counted down from `end`: its number, and whether the mask
+  // function must be asked. With a table, as two halves of one word.
+  __device__ int entry(int at) const {
+    if constexpr (Tile::kBlockTable) return at < 0 ? 0 : table_[end - 1 - at];
+    return at;
+  }
+  static __device__ int tile_of(int entry) { return Tile::kBlockTable ? entry >> 1 : entry; }
+  static __device__ bool is_partial(int entry) { return !Tile::kBlockTable || (entry & 1) != 0; }
+
+  // Keys that query `row` sees, and of those the ones at the beginning that it doesn't: unclamped.
+  __device__ int visible(const AttentionShape<Tile>& shape, int row) const {
+    if constexpr (Tile::kWindow) {
+      return diagonal(row) + 1 + shape.options.window_right;
+    } else if constexpr (Tile::kMasked) {
+      return diagonal(row) + 1;
+    }
+    return sequence.seq_k;
+  }
+  __device__ int unseen(const AttentionShape<Tile>& shape, int row) const {
+    return diagonal(row) - shape.options.window_left;
+  }
+
+ private:
+  // The key that is at the place of query `row`.
+  __device__ int diagonal(int row) const {
+    if constexpr (Tile::kTopLeft) return row;
+    return row + sequence.seq_k - sequence.seq_q;
+  }
+
+  // Leaves the number of the tile, in units of a cluster, in `first`.
+  __device__ unsigned choose(unsigned units, unsigned batch_heads, unsigned position) {
     unsigned unit, batch_head;
     if constexpr (Tile::kPairs) {
       // A long and a short tile of a head in turn: pairs are alike, neighbours share their keys.
@@ -43,7 +132,7 @@ struct AttentionWork {
       unit = position / 2 - batch_head * half;
       none = position % 2 == 1 && unit == units - 1 - unit;
       if (position % 2 == 0) unit = units - 1 - unit;
-    } else if constexpr (Tile::kMasked) {
+    } else if constexpr (Tile::kUneven) {
       // Last tiles first, heads abreast: as many as the L2 cache holds the keys and values of.
       const unsigned abreast = Tile::kHeadsAbreast == 0 ? batch_heads : Tile::kHeadsAbreast;
       const unsigned band = position / (units * abreast) * abreast;
@@ -55,12 +144,9 @@ struct AttentionWork {
       batch_head = position / units;
       unit = position - batch_head * units;
     }
-    batch = int(batch_head / heads);
-    head = int(batch_head) - batch * shape.heads;
-    first = (int(unit) * Tile::kCluster + rank) * Tile::kBlockM;
-    const int last = min(first + Tile::kBlockM, shape.seq_q) - 1;
-    const int end = min(shape.seq_k, shape.visible(last));
-    tiles = (max(end, 0) + Tile::kBlockN - 1) / Tile::kBlockN;
+    first = int(unit);
+    head = int(batch_head);
+    return batch_head;
   }
 };
 

@@ -27,6 +27,11 @@ __device__ inline void store_vector(void* to, const unsigned (&x)[4]) {
                : "memory");
 }
 
+// Zeros 16 bytes of shared memory.
+__device__ inline void store_shared_zeros(unsigned shared) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(shared), "r"(0) : "memory");
+}
+
 }  // namespace fms
 
 #endif  // FMS_TILE_QUAD_STORE_CUH_

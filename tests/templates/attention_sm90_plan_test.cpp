@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 
+#include "runtime/ops/attention_mods.h"
 #include "runtime/ops/attention_sm90.h"
 
 namespace fms::attention {
@@ -26,6 +28,16 @@ std::string template_of(const Problem& p, const Target& target = kHopper) {
   return plan(p, target).value().specialization.kernel_template().name();
 }
 
+std::shared_ptr<const Mods> some_mods() {
+  return Mods::make("mods.cuh",
+                    "struct Mods {\n"
+                    "  __device__ bool mask(int, int, int query, int key) const {\n"
+                    "    return query % 3 == key % 3;\n"
+                    "  }\n"
+                    "};\n")
+      .value();
+}
+
 std::string value_of(const Specialization& s, std::string_view name) {
   return s.kernel_template().find_parameter(name)->to_string(s.value(name));
 }
@@ -41,6 +53,28 @@ TEST(AttentionSm90PlanTest, SixteenBitTypesAndHeadDimsInEightsAreForTheTensorCor
   EXPECT_EQ(template_of(p), "attention_forward_sm90");
   p.dtype = DType::kFloat32;
   EXPECT_EQ(template_of(p), "attention_forward_simt");
+}
+
+TEST(AttentionSm90PlanTest, EveryOptionIsForTheTensorCores) {
+  const auto with = [](auto change) {
+    Problem p = problem();
+    change(p);
+    return template_of(p);
+  };
+  const std::string name = "attention_forward_sm90";
+  EXPECT_EQ(with([](Problem& p) { p.mask = Mask::kWindow; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.mask = Mask::kWindowTopLeft; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.softcap = true; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.sinks = true; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.packed = true; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.value_dim = 64; }), name);
+  EXPECT_EQ(with([](Problem& p) { p.value_dim = 68; }), "attention_forward_simt");
+  EXPECT_EQ(with([](Problem& p) { p.mods = some_mods(); }), name);
+  EXPECT_EQ(with([](Problem& p) {
+              p.mods = some_mods();
+              p.block_table = true;
+            }),
+            name);
 }
 
 TEST(AttentionSm90PlanTest, OnlyTheTargetWithTheSuffixHasTheInstructions) {
@@ -112,6 +146,49 @@ TEST(AttentionSm90PlanTest, TheTileIsTheOneThatWasMeasuredBest) {
   }
 }
 
+TEST(AttentionSm90PlanTest, ATileIsChosenForBothDims) {
+  const auto tile = [](int head_dim, int value_dim) {
+    Problem p = problem(head_dim);
+    p.value_dim = value_dim;
+    return choose_sm90_tile(p);
+  };
+  EXPECT_EQ(tile(64, 128), tile(128, 128));
+  EXPECT_EQ(tile(128, 64), tile(128, 128));
+  EXPECT_EQ(tile(192, 128).block_n, 128) << "of DeepSeek-V3";
+  EXPECT_EQ(tile(128, 192), tile(192, 192));
+  EXPECT_EQ(tile(64, 256), tile(256, 256));
+  EXPECT_FALSE(tile(64, 32).sum_column) << "it follows whole panels of values";
+}
+
+TEST(AttentionSm90PlanTest, ScoresThatGoThroughMoreHaveTilesOfTheirOwn) {
+  Problem p = problem(64);
+  p.softcap = true;
+  EXPECT_TRUE(choose_sm90_tile(p).ping_pong);
+  EXPECT_TRUE(choose_sm90_tile(p).query_registers);
+  EXPECT_EQ(value_of(plan(p, kHopper).value().specialization, "kTanhApprox"), "true");
+  p.dtype = DType::kFloat16;
+  EXPECT_EQ(value_of(plan(p, kHopper).value().specialization, "kTanhApprox"), "false")
+      << "2^-11 would show";
+  p.mods = some_mods();
+  EXPECT_FALSE(choose_sm90_tile(p).query_registers) << "functions need registers";
+}
+
+TEST(AttentionSm90PlanTest, TilesInAWindowAreAlikeAndNeedNoPairs) {
+  const Plan made = plan(problem(128, Mask::kWindow), kHopper).value();
+  EXPECT_EQ(value_of(made.specialization, "kSchedule"), "kSnake");
+  EXPECT_EQ(made.config.grid, (Dim3{132, 1, 1}));
+}
+
+TEST(AttentionSm90PlanTest, PackedSequencesShareAVariantWhateverTheLongest) {
+  Problem p = problem();
+  p.packed = true;
+  const Specialization s = plan(p, kHopper).value().specialization;
+  EXPECT_EQ(value_of(s, "kPacked"), "true");
+  EXPECT_EQ(s, s.dynamic());
+  p.seq_q = p.seq_k = 100;
+  EXPECT_EQ(s, plan(p, kHopper).value().specialization);
+}
+
 TEST(AttentionSm90PlanTest, TheSpecialisationSaysWhatWasAsked) {
   Problem p = problem(80, Mask::kCausalTopLeft);
   p.dtype = DType::kFloat16;
@@ -134,7 +211,11 @@ TEST(AttentionSm90PlanTest, EveryTileFitsInSharedMemory) {
       for (const int seq_k : {1, 512, 513, 4096}) {
         Problem p = problem(head_dim, mask);
         p.seq_k = seq_k;
-        EXPECT_LE(smem_bytes(choose_sm90_tile(p), head_dim), 227 << 10) << head_dim;
+        for (int value_dim = 8; value_dim <= 256; value_dim += 8) {
+          p.value_dim = value_dim;
+          EXPECT_LE(smem_bytes(choose_sm90_tile(p), head_dim, value_dim), 227 << 10)
+              << head_dim << " and " << value_dim;
+        }
       }
     }
   }

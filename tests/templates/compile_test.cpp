@@ -4,8 +4,10 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "runtime/ops/attention_mods.h"
 #include "runtime/ops/attention_plan.h"
 #include "runtime/toolkit.h"
 #include "tests/templates/toolkit.h"
@@ -175,8 +177,51 @@ TEST_P(Sm90CompileTest, FewKeys) {
   }
 }
 
+TEST_P(Sm90CompileTest, Options) {
+  const auto with = [](int head_dim, auto change) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 4096);
+    change(p);
+    return p;
+  };
+  for (const int head_dim : {64, 128}) {
+    compile_dynamic(with(head_dim, [](auto& p) { p.softcap = p.sinks = true; }));
+    compile_dynamic(with(head_dim, [](auto& p) { p.packed = true; }));
+  }
+  if (GetParam().mask != attention::Mask::kFull) return;
+  compile_dynamic(with(128, [](auto& p) {
+    p.softcap = true;
+    p.dtype = DType::kFloat16;
+  }));
+  for (const auto& [head_dim, value_dim] :
+       {std::pair{192, 128}, std::pair{64, 128}, std::pair{128, 64}, std::pair{64, 256}}) {
+    compile_dynamic(with(head_dim, [&](auto& p) { p.value_dim = value_dim; }));
+  }
+}
+
+TEST_P(Sm90CompileTest, FunctionsOfTheUsers) {
+  const auto mods = attention::Mods::make("mods.cuh", R"(
+struct Mods {
+  const float* slopes;
+  const int* document;
+  __device__ float score(float score, int, int head, float query, float key) const {
+    return score + slopes[head] * (key - query);
+  }
+  __device__ bool mask(int, int, int query, int key) const {
+    return document[query] == document[key];
+  }
+};
+)")
+                        .value();
+  for (const int head_dim : {64, 128}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 4096);
+    p.mods = mods;
+    p.block_table = head_dim == 128;
+    compile_dynamic(p);
+  }
+}
+
 std::string sm90_case_name(const ::testing::TestParamInfo<Sm90Case>& info) {
-  constexpr const char* kNames[] = {"Full", "Causal", "CausalTopLeft"};
+  constexpr const char* kNames[] = {"Full", "Causal", "CausalTopLeft", "Window"};
   return std::string(kNames[static_cast<int>(info.param.mask)]) +
          (info.param.return_lse ? "WithLse" : "");
 }
@@ -186,7 +231,8 @@ INSTANTIATE_TEST_SUITE_P(Masks, Sm90CompileTest,
                                            Sm90Case{attention::Mask::kFull, true},
                                            Sm90Case{attention::Mask::kCausal, false},
                                            Sm90Case{attention::Mask::kCausal, true},
-                                           Sm90Case{attention::Mask::kCausalTopLeft, true}),
+                                           Sm90Case{attention::Mask::kCausalTopLeft, true},
+                                           Sm90Case{attention::Mask::kWindow, false}),
                          sm90_case_name);
 
 }  // namespace
