@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "runtime/ops/attention.h"
+#include "runtime/ops/block_table.h"
 #include "runtime/template_file.h"
 
 namespace fms {
@@ -141,10 +142,15 @@ std::string to_json_line(const ManifestEntry& entry) {
 
 Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Target& target,
                                             const std::filesystem::path& folder) {
+  std::vector<Specialization> variants;
   const auto exact = [&]() -> Result<Specialization> {
     if (entry.op == "attention") {
       FMS_TRY(const attention::Problem problem, attention::from_manifest_entry(entry));
       FMS_TRY(attention::Plan plan, attention::plan(problem, target));
+      if (problem.block_table) {
+        FMS_TRY(Specialization filling, attention::block_table_specialization(problem, target));
+        variants.push_back(std::move(filling));
+      }
       return std::move(plan.specialization);
     }
     // A file is meant relative to the manifest that names it; an embedded template has no such
@@ -159,7 +165,7 @@ Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Ta
     return std::unexpected(
         with_context(fmt::format("line {} of the manifest", entry.line), std::move(exact).error()));
   }
-  std::vector<Specialization> variants{exact->dynamic()};
+  variants.push_back(exact->dynamic());
   if (exact->has_exact_size()) variants.push_back(*exact);
   return variants;
 }

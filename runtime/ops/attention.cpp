@@ -91,17 +91,6 @@ PlanCache& plan_cache() {
   return cache;
 }
 
-// Of `device`, and of the code that `jit` has for it.
-Room room_for(const Jit& jit, const Device& device) {
-  Room room = room_of(device.info());
-  const std::optional<Target>& target = jit.options().target;
-  if (target && target->kind == Target::Kind::kCuda && target->arch != "sm_90a") {
-    room.sm_90a = false;
-    room.sm_count = 0;
-  }
-  return room;
-}
-
 // For the whole process, as plan_cache() is.
 TensorMapCache& tensor_maps() {
   static TensorMapCache& cache = *new TensorMapCache;
@@ -185,6 +174,22 @@ Result<void> launch_simt(StreamView stream, const Kernel& kernel, const ForwardP
                      arguments.v, arguments.o, arguments.lse, layout);
 }
 
+Result<void> check_block_table(const Problem& problem, const Arguments& arguments,
+                               const ForwardPlan& plan) {
+  const BlockTableView& table = arguments.block_table;
+  if (!problem.block_table || (table.block_m == plan.block_m && table.block_n == plan.block_n &&
+                               table.seq_q == problem.seq_q && table.seq_k == problem.seq_k)) {
+    return {};
+  }
+  return fail(
+      ErrorCode::kInvalidArgument,
+      fmt::format("can't compute attention by this block table: it is for {} queries and {} "
+                  "keys in tiles of {} x {}, and the call is of {} and {} in tiles of {} x "
+                  "{}; make one for this problem and arrays aligned as these",
+                  table.seq_q, table.seq_k, table.block_m, table.block_n, problem.seq_q,
+                  problem.seq_k, plan.block_m, plan.block_n));
+}
+
 }  // namespace
 
 Strides bhsd_strides(int heads, int seq, int head_dim) {
@@ -209,6 +214,7 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
 
   FMS_TRY(const std::shared_ptr<const ForwardPlan> plan,
           plan_cache().get({.problem = problem, .room = room, .access = access}));
+  FMS_TRY_VOID(check_block_table(problem, arguments, *plan));
   GetOptions how = options;
   how.stream = stream;
   how.record = !recorded;

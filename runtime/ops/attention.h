@@ -76,7 +76,8 @@ struct BlockTableView {
   const std::int32_t* counts = nullptr;
   const std::int32_t* tiles = nullptr;
   std::int64_t batch_stride = 0, head_stride = 0, width = 0;
-  int block_m = 0, block_n = 0;  // the tile of the kernel that it is for
+  // What it is for: the tile of a kernel, and the lengths.
+  int block_m = 0, block_n = 0, seq_q = 0, seq_k = 0;
 };
 
 // Device addresses. o: rows with no key to see are 0. lse: float32, (batch, heads, seq_q), packed:

@@ -123,6 +123,16 @@ Room room_of(const Target& target) {
           .sm_90a = sm_90a};
 }
 
+Room room_for(const Jit& jit, const Device& device) {
+  Room room = room_of(device.info());
+  const std::optional<Target>& target = jit.options().target;
+  if (target && target->kind == Target::Kind::kCuda && target->arch != "sm_90a") {
+    room.sm_90a = false;
+    room.sm_count = 0;
+  }
+  return room;
+}
+
 Access best_access(const Problem& problem, const Room& room) {
   if (room.sm_90a && is_for_sm90(problem)) return Access::kBulk;
   const bool whole_vectors = problem.head_dim % 4 == 0 && problem.value_columns() % 4 == 0;
@@ -178,12 +188,15 @@ Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vec
                                   {"kLanes", Value::integer(tile.lanes)},
                                   {"kBlocks", Value::integer(tile.blocks)},
                                   {"kVectorLoads", Value::boolean(vector_loads)},
+                                  {"kBlockTable", Value::boolean(problem.block_table)},
                               });
   FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));
   return ForwardPlan{.plan = {.specialization = std::move(specialization),
                               .config = {.grid = {.x = static_cast<std::uint32_t>(blocks)},
                                          .block = {.x = static_cast<std::uint32_t>(tile.threads)},
-                                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}}};
+                                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}},
+                     .block_m = tile.block_m,
+                     .block_n = tile.block_n};
 }
 
 Result<Plan> best_plan(const Problem& problem, const Room& room) {

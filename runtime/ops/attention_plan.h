@@ -28,8 +28,9 @@ struct Room {
   bool operator==(const Room&) const = default;
 };
 
-Room room_of(const DeviceInfo& device);  // one that runs code for its own target
-Room room_of(const Target& target);      // of the common device of that architecture
+Room room_of(const DeviceInfo& device);               // one that runs code for its own target
+Room room_of(const Target& target);                   // of the common device of that architecture
+Room room_for(const Jit& jit, const Device& device);  // of it, and of the code that the Jit has
 
 // How rows of q, k, v and o may be reached: each includes those before it.
 enum class Access : std::uint8_t {
@@ -52,6 +53,9 @@ struct ForwardPlan {
   // Rows of the boxes in which attention_forward_sm90 has its arrays copied. 0: the kernel is
   // attention_forward_simt and takes pointers.
   int query_rows = 0, key_rows = 0;
+  // Of its tile, and the order in which it visits tiles of keys: for a block table.
+  int block_m = 0, block_n = 0;
+  bool from_last = false;
 };
 
 // The parameters that all templates have, in their order, for a problem.

@@ -4,57 +4,46 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <thread>
+
+#include "runtime/ops/attention_elements.h"
 
 namespace fms::attention {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-float half_to_float(std::uint16_t bits) {
-  const int sign = bits >> 15, exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  float magnitude = 0;
-  if (exponent == 31) {
-    magnitude = mantissa != 0 ? std::numeric_limits<float>::quiet_NaN()
-                              : std::numeric_limits<float>::infinity();
-  } else if (exponent == 0) {
-    magnitude = std::ldexp(static_cast<float>(mantissa), -24);
-  } else {
-    magnitude = std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
-  }
-  return sign != 0 ? -magnitude : magnitude;
-}
-
-float element(const void* array, std::int64_t index, DType dtype) {
-  if (dtype == DType::kFloat32) return static_cast<const float*>(array)[index];
-  const std::uint16_t bits = static_cast<const std::uint16_t*>(array)[index];
-  if (dtype == DType::kFloat16) return half_to_float(bits);
-  return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
-
 double unit_roundoff(DType dtype) {
   if (dtype == DType::kFloat32) return 0x1p-24;
   return dtype == DType::kFloat16 ? 0x1p-11 : 0x1p-8;
 }
 
-std::int64_t row_start(const Strides& strides, int batch, int head, int row) {
-  return batch * strides.batch + head * strides.head + row * strides.row;
+int length_of(int seq, std::span<const std::int32_t> cu_seqlens, int batch) {
+  if (cu_seqlens.empty()) return seq;
+  return cu_seqlens[static_cast<std::size_t>(batch) + 1] -
+         cu_seqlens[static_cast<std::size_t>(batch)];
 }
 
-// How many keys, from the first on, a query sees.
-int visible_keys(const Problem& problem, int query) {
-  std::int64_t visible = problem.seq_k;
-  if (problem.mask == Mask::kCausal) {
-    visible = std::int64_t{query} + 1 + problem.seq_k - problem.seq_q;
-  } else if (problem.mask == Mask::kCausalTopLeft) {
-    visible = std::int64_t{query} + 1;
+// The keys that a query sees by the problem's mask: from `begin` to before `end`.
+struct Visible {
+  int begin = 0, end = 0;
+
+  Visible(const Problem& problem, const HostInputs& inputs, const Row& row) {
+    const std::int64_t seq_q = length_of(problem.seq_q, inputs.cu_seqlens_q, row.batch);
+    const std::int64_t seq_k = length_of(problem.seq_k, inputs.cu_seqlens_k, row.batch);
+    const bool window = problem.mask == Mask::kWindow || problem.mask == Mask::kWindowTopLeft;
+    const bool bottom_right = problem.mask == Mask::kCausal || problem.mask == Mask::kWindow;
+    const std::int64_t diagonal = row.query + (bottom_right ? seq_k - seq_q : 0);
+    std::int64_t first = 0, last = seq_k;
+    if (window && inputs.window_left >= 0) first = diagonal - inputs.window_left;
+    if (window && inputs.window_right >= 0) last = diagonal + inputs.window_right + 1;
+    if (problem.mask == Mask::kCausal || problem.mask == Mask::kCausalTopLeft) last = diagonal + 1;
+    end = static_cast<int>(std::clamp<std::int64_t>(last, 0, seq_k));
+    begin = static_cast<int>(std::clamp<std::int64_t>(first, 0, end));
   }
-  return static_cast<int>(std::clamp<std::int64_t>(visible, 0, problem.seq_k));
-}
+};
 
 // Keys and values of one head as packed floats, which hold every dtype's values exactly. Converted
 // once for all the rows that share them.
@@ -66,21 +55,38 @@ struct HeadCopy {
     if (batch == new_batch && kv_head == new_kv_head) return;
     batch = new_batch;
     kv_head = new_kv_head;
-    copy(problem, inputs.k, inputs.k_strides, k);
-    copy(problem, inputs.v, inputs.v_strides, v);
+    copy(problem, inputs, inputs.k, inputs.k_strides, problem.head_dim, k);
+    copy(problem, inputs, inputs.v, inputs.v_strides, problem.value_columns(), v);
   }
 
  private:
-  void copy(const Problem& problem, const void* array, const Strides& strides,
-            std::vector<float>& packed) const {
-    packed.resize(static_cast<std::size_t>(problem.seq_k) * problem.head_dim);
+  void copy(const Problem& problem, const HostInputs& inputs, const void* array,
+            const Strides& strides, int columns, std::vector<float>& packed) const {
+    const int rows = length_of(problem.seq_k, inputs.cu_seqlens_k, batch);
+    packed.resize(static_cast<std::size_t>(rows) * columns);
     std::size_t at = 0;
-    for (int row = 0; row < problem.seq_k; ++row) {
-      const std::int64_t start = row_start(strides, batch, kv_head, row);
-      for (int d = 0; d < problem.head_dim; ++d) {
-        packed[at++] = element(array, start + d, problem.dtype);
-      }
+    for (int row = 0; row < rows; ++row) {
+      const std::int64_t start = row_start(strides, inputs.cu_seqlens_k, batch, kv_head, row);
+      for (int d = 0; d < columns; ++d) packed[at++] = element(array, start + d, problem.dtype);
     }
+  }
+};
+
+// The scores of a row, and the largest numbers on the way to them.
+struct Scores {
+  std::vector<int> keys;  // those seen
+  std::vector<double> values;
+  double max = -kInfinity;
+  double largest = 0, largest_absolute = 0, largest_capped = 0;
+
+  void clear() {
+    keys.clear();
+    values.clear();
+    max = -kInfinity;
+    largest = largest_absolute = largest_capped = 0;
+  }
+  void meet(double score) {
+    if (std::isfinite(score)) largest = std::max(largest, std::abs(score));
   }
 };
 
@@ -88,7 +94,8 @@ struct HeadCopy {
 struct Scratch {
   HeadCopy head;
   std::vector<float> q;
-  std::vector<double> weights, o, o_absolute, o_squares, v_squares;
+  Scores scores;
+  std::vector<double> o, o_absolute, o_squares, v_squares;
 };
 
 // What rounded weights add to the tolerance of an output `o`: see Reference.
@@ -98,26 +105,23 @@ double tolerance_of_rounding(DType dtype, double o, double squares, double v_squ
          (dtype == DType::kFloat16 ? 0x1p-20 * std::sqrt(v_squares) : 0);
 }
 
-double tolerance_of_weights(const Problem& problem, double absolute_score, double score) {
+double tolerance_of_weights(const Problem& problem, const Scores& scores, Weights rounding) {
   constexpr double kE = 0x1p-24;
-  return 2 * (4 * std::sqrt(problem.head_dim) * kE * absolute_score + 4 * kE * score) +
+  const bool approximate = rounding == Weights::kRounded && problem.dtype == DType::kBFloat16;
+  const double cap = problem.softcap ? (approximate ? 0x1p-10 : 8 * kE) : 0;
+  return 2 * (4 * std::sqrt(problem.head_dim) * kE * scores.largest_absolute +
+              4 * kE * scores.largest + cap * scores.largest_capped) +
          4 * std::sqrt(problem.seq_k) * kE + 0x1p-20;
 }
 
-void compute_row(const Problem& problem, const HostInputs& inputs, double scale, Weights rounding,
-                 std::size_t index, Scratch& scratch, Reference& result) {
-  const Row row = result.rows[index];
+void compute_scores(const Problem& problem, const HostInputs& inputs, double scale, const Row& row,
+                    Scratch& scratch) {
+  Scores& scores = scratch.scores;
+  scores.clear();
   const int dim = problem.head_dim;
-  scratch.head.load(problem, inputs, row.batch, row.head / (problem.heads / problem.kv_heads));
-  scratch.q.resize(dim);
-  const std::int64_t start = row_start(inputs.q_strides, row.batch, row.head, row.query);
-  for (int d = 0; d < dim; ++d) scratch.q[d] = element(inputs.q, start + d, problem.dtype);
-
-  const int keys = visible_keys(problem, row.query);
-  std::vector<double>& weights = scratch.weights;
-  weights.resize(keys);
-  double max = -kInfinity, largest = 0, largest_absolute = 0;
-  for (int key = 0; key < keys; ++key) {
+  const Visible visible(problem, inputs, row);
+  for (int key = visible.begin; key < visible.end; ++key) {
+    if (inputs.mask && !inputs.mask(row.batch, row.head, row.query, key)) continue;
     const float* k = scratch.head.k.data() + static_cast<std::size_t>(key) * dim;
     double dot = 0, absolute = 0;
     for (int d = 0; d < dim; ++d) {
@@ -125,20 +129,47 @@ void compute_row(const Problem& problem, const HostInputs& inputs, double scale,
       dot += product;
       absolute += std::abs(product);
     }
-    weights[key] = dot * scale;
-    max = std::max(max, weights[key]);
-    largest = std::max(largest, std::abs(weights[key]));
-    largest_absolute = std::max(largest_absolute, absolute * std::abs(scale));
+    double score = dot * scale;
+    scores.meet(score);
+    if (problem.softcap) {
+      score = inputs.softcap * std::tanh(score / inputs.softcap);
+      scores.largest_capped = std::max(scores.largest_capped, std::abs(score));
+    }
+    if (inputs.score) score = inputs.score(score, row.batch, row.head, row.query, key);
+    scores.meet(score);
+    scores.keys.push_back(key);
+    scores.values.push_back(score);
+    scores.max = std::max(scores.max, score);
+    scores.largest_absolute = std::max(scores.largest_absolute, absolute * std::abs(scale));
   }
+}
 
-  double sum = 0;
+void compute_row(const Problem& problem, const HostInputs& inputs, double scale, Weights rounding,
+                 std::size_t index, Scratch& scratch, Reference& result) {
+  const Row row = result.rows[index];
+  const int dim = problem.value_columns();
+  scratch.head.load(problem, inputs, row.batch, row.head / (problem.heads / problem.kv_heads));
+  scratch.q.resize(problem.head_dim);
+  const std::int64_t start =
+      row_start(inputs.q_strides, inputs.cu_seqlens_q, row.batch, row.head, row.query);
+  for (int d = 0; d < problem.head_dim; ++d) {
+    scratch.q[d] = element(inputs.q, start + d, problem.dtype);
+  }
+  compute_scores(problem, inputs, scale, row, scratch);
+  Scores& scores = scratch.scores;
+  const double sink = problem.sinks ? inputs.sinks[static_cast<std::size_t>(row.head)] : -kInfinity;
+  const double max = std::max(scores.max, sink);
+  const bool none = max == -kInfinity;
+  scores.meet(sink);
+
+  double sum = none ? 0 : std::exp(sink - max);
   scratch.o.assign(dim, 0);
   scratch.o_absolute.assign(dim, 0);
   scratch.o_squares.assign(dim, 0);
   scratch.v_squares.assign(dim, 0);
-  for (int key = 0; key < keys; ++key) {
-    const double weight = std::exp(weights[key] - max);
-    const float* v = scratch.head.v.data() + static_cast<std::size_t>(key) * dim;
+  for (std::size_t i = 0; i < scores.keys.size() && !none; ++i) {
+    const double weight = std::exp(scores.values[i] - max);
+    const float* v = scratch.head.v.data() + static_cast<std::size_t>(scores.keys[i]) * dim;
     sum += weight;
     for (int d = 0; d < dim; ++d) {
       scratch.o[d] += weight * v[d];
@@ -152,78 +183,35 @@ void compute_row(const Problem& problem, const HostInputs& inputs, double scale,
     }
   }
 
-  const double weight_tolerance = tolerance_of_weights(problem, largest_absolute, largest);
+  const double weight_tolerance = tolerance_of_weights(problem, scores, rounding);
   for (int d = 0; d < dim; ++d) {
-    const double o = keys == 0 ? 0 : scratch.o[d] / sum;
-    const double absolute = keys == 0 ? 0 : scratch.o_absolute[d] / sum;
+    const double o = none ? 0 : scratch.o[d] / sum;
+    const double absolute = none ? 0 : scratch.o_absolute[d] / sum;
     result.o[index * dim + d] = o;
     result.o_tolerance[index * dim + d] =
         unit_roundoff(problem.dtype) * std::abs(o) + 0x1p-25 + absolute * weight_tolerance;
-    if (rounding == Weights::kRounded && keys > 0) {
+    if (rounding == Weights::kRounded && !none) {
       result.o_tolerance[index * dim + d] += tolerance_of_rounding(
           problem.dtype, o, scratch.o_squares[d] / (sum * sum), scratch.v_squares[d]);
     }
   }
-  result.lse[index] = keys == 0 ? -kInfinity : max + std::log(sum);
+  result.lse[index] = none ? -kInfinity : max + std::log(sum);
   result.lse_tolerance[index] =
-      weight_tolerance + 4 * 0x1p-24 * (largest + std::abs(std::log(std::max(sum, 1.0))));
+      weight_tolerance + 4 * 0x1p-24 * (scores.largest + std::abs(std::log(std::max(sum, 1.0))));
 }
 
-// The largest of |error| / tolerance, and a norm, as elements come by.
-struct Measure {
-  Comparison comparison;
-  double error_squares = 0, squares = 0;
-
-  void add(double value, double expected, double tolerance, const Row& row, int column) {
-    const double error = value == expected ? 0 : std::abs(value - expected);  // -inf too
-    error_squares += error * error;
-    if (std::isfinite(expected)) squares += expected * expected;
-    // A NaN replaces anything and is replaced by nothing.
-    if (!(error <= comparison.max_error)) {
-      if (!std::isnan(comparison.max_error)) comparison.max_error = error;
-    }
-    if (!(error / tolerance <= comparison.worst) && !std::isnan(comparison.worst)) {
-      comparison.worst = error / tolerance;
-      comparison.row = row;
-      comparison.column = column;
-    }
+Result<void> check_inputs(const Problem& problem, const HostInputs& inputs) {
+  const std::size_t starts = problem.packed ? static_cast<std::size_t>(problem.batch) + 1 : 0;
+  if (inputs.cu_seqlens_q.size() == starts && inputs.cu_seqlens_k.size() == starts &&
+      inputs.sinks.size() == static_cast<std::size_t>(problem.sinks ? problem.heads : 0)) {
+    return {};
   }
-
-  Comparison finish() {
-    comparison.relative_error =
-        squares > 0 ? std::sqrt(error_squares / squares) : std::sqrt(error_squares);
-    return comparison;
-  }
-};
+  return fail(ErrorCode::kInvalidArgument,
+              "can't compute the attention reference: cu_seqlens or sinks have another length than "
+              "the problem says");
+}
 
 }  // namespace
-
-std::vector<Row> all_rows(const Problem& problem) {
-  return sample_rows(problem, std::numeric_limits<std::int64_t>::max());
-}
-
-std::vector<Row> sample_rows(const Problem& problem, std::int64_t count) {
-  const std::int64_t total = std::int64_t{problem.batch} * problem.heads * problem.seq_q;
-  count = std::min(count, total);
-  std::vector<Row> rows;
-  rows.reserve(static_cast<std::size_t>(std::max<std::int64_t>(count, 0)));
-  for (std::int64_t i = 0; i < count; ++i) {
-    // Evenly spread, ends included; in double, since i * total may not fit.
-    std::int64_t at = i;
-    if (count < total) {
-      at = count == 1
-               ? 0
-               : static_cast<std::int64_t>(static_cast<double>(i) * static_cast<double>(total - 1) /
-                                           static_cast<double>(count - 1));
-      at = std::min(at, total - 1);
-    }
-    const std::int64_t head = at / problem.seq_q;
-    rows.push_back({.batch = static_cast<int>(head / problem.heads),
-                    .head = static_cast<int>(head % problem.heads),
-                    .query = static_cast<int>(at % problem.seq_q)});
-  }
-  return rows;
-}
 
 Weights weights_of(const Plan& plan) {
   const bool simt = plan.specialization.kernel_template().name() == "attention_forward_simt";
@@ -233,9 +221,10 @@ Weights weights_of(const Plan& plan) {
 Result<Reference> reference(const Problem& problem, const HostInputs& inputs, std::vector<Row> rows,
                             int threads, Weights weights) {
   FMS_TRY_VOID(check(problem));
+  FMS_TRY_VOID(check_inputs(problem, inputs));
   for (const Row& row : rows) {
     if (row.batch < 0 || row.batch >= problem.batch || row.head < 0 || row.head >= problem.heads ||
-        row.query < 0 || row.query >= problem.seq_q) {
+        row.query < 0 || row.query >= length_of(problem.seq_q, inputs.cu_seqlens_q, row.batch)) {
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("can't compute the attention reference: there is no row (batch {}, "
                               "head {}, query {})",
@@ -244,11 +233,12 @@ Result<Reference> reference(const Problem& problem, const HostInputs& inputs, st
   }
   const double scale = inputs.scale != 0 ? inputs.scale : 1 / std::sqrt(problem.head_dim);
   Reference result;
-  result.head_dim = problem.head_dim;
+  result.value_dim = problem.value_columns();
+  result.cu_seqlens_q.assign(inputs.cu_seqlens_q.begin(), inputs.cu_seqlens_q.end());
   result.rows = std::move(rows);
   const std::size_t count = result.rows.size();
-  result.o.resize(count * problem.head_dim);
-  result.o_tolerance.resize(count * problem.head_dim);
+  result.o.resize(count * result.value_dim);
+  result.o_tolerance.resize(count * result.value_dim);
   result.lse.resize(count);
   result.lse_tolerance.resize(count);
 
@@ -271,32 +261,6 @@ Result<Reference> reference(const Problem& problem, const HostInputs& inputs, st
   work();
   others.clear();
   return result;
-}
-
-Comparison compare(const Problem& problem, const Reference& expected, const void* o,
-                   const Strides& o_strides) {
-  Measure measure;
-  for (std::size_t i = 0; i < expected.rows.size(); ++i) {
-    const Row& row = expected.rows[i];
-    const std::int64_t start = row_start(o_strides, row.batch, row.head, row.query);
-    for (int d = 0; d < expected.head_dim; ++d) {
-      const std::size_t at = i * expected.head_dim + d;
-      measure.add(element(o, start + d, problem.dtype), expected.o[at], expected.o_tolerance[at],
-                  row, d);
-    }
-  }
-  return measure.finish();
-}
-
-Comparison compare_lse(const Problem& problem, const Reference& expected, const float* lse) {
-  Measure measure;
-  for (std::size_t i = 0; i < expected.rows.size(); ++i) {
-    const Row& row = expected.rows[i];
-    const std::int64_t at =
-        (std::int64_t{row.batch} * problem.heads + row.head) * problem.seq_q + row.query;
-    measure.add(lse[at], expected.lse[i], expected.lse_tolerance[i], row, 0);
-  }
-  return measure.finish();
 }
 
 }  // namespace fms::attention

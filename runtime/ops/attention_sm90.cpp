@@ -138,7 +138,10 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
                                          .block = {.x = 128 * (Sm90Tile::kWarpgroups + 1)},
                                          .dynamic_smem_bytes = smem}},
                      .query_rows = Sm90Tile::kBlockM,
-                     .key_rows = tile.block_n};
+                     .key_rows = tile.block_n,
+                     .block_m = Sm90Tile::kBlockM,
+                     .block_n = tile.block_n,
+                     .from_last = true};
 }
 
 }  // namespace fms::attention

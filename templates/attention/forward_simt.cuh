@@ -39,6 +39,7 @@ FMS_INT(kThreads, 128, "threads of a block", range(32, 512), divisible(32));
 FMS_INT(kLanes, 16, "threads that share a query row", choices(1, 2, 4, 8, 16, 32));
 FMS_INT(kBlocks, 1, "blocks of which the registers fit on an SM", range(1, 16));
 FMS_BOOL(kVectorLoads, false, "rows start at multiples of 4 elements, and dims are such");
+FMS_BOOL(kBlockTable, false, "the tiles of keys to visit come from a table");
 
 namespace fms {
 
@@ -57,6 +58,7 @@ struct AttentionTile
   static constexpr bool kReturnLse = ::kReturnLse;
   static constexpr int kGroup = ::kGroup;
   static constexpr bool kVectorLoads = ::kVectorLoads;
+  static constexpr bool kBlockTable = ::kBlockTable;
   static_assert(!kVectorLoads || (::kHeadDim % 4 == 0 && ::kValueDim % 4 == 0),
                 "a row is then a whole number of vectors");
   static_assert(!kPacked || (!SeqQ::kIsExact && !SeqK::kIsExact),
@@ -87,12 +89,13 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
                                             kSeqK(seq_k_argument));
   const fms::AttentionSequence& sequence = block.sequence;
   if (kPacked && block.first >= sequence.seq_q) return;  // shorter than the longest
-  const T* q_rows = q + block.batch * layout.q.batch + block.head * layout.q.head +
+  const int batch = kPacked ? 0 : block.batch;           // one array holds all packed sequences
+  const T* q_rows = q + batch * layout.q.batch + block.head * layout.q.head +
                     (sequence.q_row + block.first) * layout.q.row;
-  const T* k_rows = k + block.batch * layout.k.batch + block.kv_head * layout.k.head +
-                    sequence.k_row * layout.k.row;
-  const T* v_rows = v + block.batch * layout.v.batch + block.kv_head * layout.v.head +
-                    sequence.k_row * layout.v.row;
+  const T* k_rows =
+      k + batch * layout.k.batch + block.kv_head * layout.k.head + sequence.k_row * layout.k.row;
+  const T* v_rows =
+      v + batch * layout.v.batch + block.kv_head * layout.v.head + sequence.k_row * layout.v.row;
 
   // Padding columns take part in both products and are never written again.
   for (int i = int(threadIdx.x); i < Tile::kWeightsAt; i += kThreads) smem[i] = 0.0f;
@@ -104,10 +107,10 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
   constexpr bool kWholeTiles = kSeqK.divides_by(kBlockN);
   constexpr bool kTileSums = sizeof(T) == 4;  // rounding to 16 bits would hide the difference
   const fms::SimtScoreSteps<Tile> steps{block, options, mods, scale_log2, group, lane};
-  const int end = block.last_key();
   fms::SimtAttentionRows<Tile> rows;
   rows.clear();
-  for (int first_key = block.first_key(); first_key < end; first_key += kBlockN) {
+  for (auto visits = block.visits(options.table); !visits.done(); visits.step()) {
+    const int first_key = visits.tile() * kBlockN;
     const int tile_keys = sequence.seq_k - first_key;
     fms::load_tile<kBlockN, kHeadDim, Tile::kDimStride, kThreads, kVectorLoads, kWholeTiles>(
         keys, k_rows + first_key * layout.k.row, layout.k.row, tile_keys);
@@ -116,7 +119,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
     __syncthreads();
     fms::SimtScores<Tile> scores;
     fms::multiply_keys<Tile>(queries, keys, group, lane, scores);
-    steps.apply(scores, first_key, block.is_partial(first_key));
+    steps.apply(scores, first_key, block.is_partial(first_key), visits.asks_mask());
     fms::update_softmax<Tile>(scores, group, lane, rows, weights);
     __syncwarp();  // a row's weights are read by the lanes that wrote them, all of one warp
     fms::multiply_values<Tile, kTileSums>(weights, values, group, lane, rows);
@@ -124,7 +127,7 @@ extern "C" __global__ void __launch_bounds__(kThreads, kBlocks)
   }
   fms::store_rows(
       rows, block, group, lane, kSinks ? options.sinks[block.head] : 0.0f,
-      o + block.batch * layout.o.batch + block.head * layout.o.head + sequence.q_row * layout.o.row,
+      o + batch * layout.o.batch + block.head * layout.o.head + sequence.q_row * layout.o.row,
       layout.o.row, lse + sequence.lse_row<kPacked>(options, block.batch_head, block.head));
 }
 

@@ -1,6 +1,7 @@
 #ifndef FMS_ATTENTION_SIMT_BLOCK_CUH_
 #define FMS_ATTENTION_SIMT_BLOCK_CUH_
 
+#include "attention/key_visits.cuh"
 #include "attention/sequence.cuh"
 
 namespace fms {
@@ -37,13 +38,15 @@ struct SimtAttentionBlock {
   }
 
   // The tiles of keys that some row of the tile sees part of.
-  __device__ int first_key() const {
-    return Tile::kWindow ? max(begin, 0) / Tile::kBlockN * Tile::kBlockN : 0;
-  }
-  __device__ int last_key() const {
-    if constexpr (!Tile::kMasked) return sequence.seq_k;
-    const int last_row = min(Tile::kBlockM, sequence.seq_q - first) - 1;
-    return min(sequence.seq_k, end + last_row);
+  __device__ auto visits(const AttentionBlockTable& table) const {
+    if constexpr (Tile::kBlockTable) {
+      return TableVisits(table, batch, head, first / Tile::kBlockM);
+    } else {
+      const int last_row = min(Tile::kBlockM, sequence.seq_q - first) - 1;
+      const int after = Tile::kMasked ? min(sequence.seq_k, end + last_row) : sequence.seq_k;
+      return RangeVisits{Tile::kWindow ? max(begin, 0) / Tile::kBlockN : 0,
+                         (after + Tile::kBlockN - 1) / Tile::kBlockN};
+    }
   }
 
   // Whether some row of the tile doesn't see all of a tile of keys.

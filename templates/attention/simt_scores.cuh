@@ -40,7 +40,9 @@ struct SimtScoreSteps {
                      kNatural ? options.softcap : __fmul_rn(options.softcap, kLog2E));
   }
 
-  __device__ void apply(SimtScores<Tile>& scores, int first_key, bool masked) const {
+  // `masked`: kMask, or the end of the keys, hides some of the tile; `asks_mask`: Mods does.
+  __device__ void apply(SimtScores<Tile>& scores, int first_key, bool masked,
+                        bool asks_mask) const {
 #pragma unroll
     for (int r = 0; r < Tile::kRows; ++r) {
 #pragma unroll
@@ -52,9 +54,11 @@ struct SimtScoreSteps {
       });
     }
     if constexpr (kHasMask<::Mods>) {
-      each_inside(scores, first_key, [&](float& score, int query, int key) {
-        if (!sees_key(mods, block.batch, block.head, query, key)) score = -infinity();
-      });
+      if (asks_mask) {
+        each_inside(scores, first_key, [&](float& score, int query, int key) {
+          if (!sees_key(mods, block.batch, block.head, query, key)) score = -infinity();
+        });
+      }
     }
     if (masked) {
       const int end = Tile::kMasked ? block.end - first_key + group : Tile::kBlockN;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "runtime/ops/attention.h"
+#include "runtime/ops/attention_mods.h"
 #include "tests/runtime/expectations.h"
 #include "tests/runtime/fake_compiler.h"
 #include "tests/runtime/fake_driver/fake_driver.h"
@@ -33,7 +34,7 @@ class RecordingCompiler : public fms::testing::FakeCompiler {
     const std::lock_guard lock(mutex_);
     sources.push_back(request.source);
     FakeKernel kernel{.name = request.entry,
-                      .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, 1}};
+                      .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, mods_bytes}};
     if (request.entry == "attention_forward_sm90") {
       kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 88, 4, 4, 4, 4, 4, 1};
     }
@@ -43,6 +44,7 @@ class RecordingCompiler : public fms::testing::FakeCompiler {
   }
 
   mutable std::vector<std::string> sources;
+  std::uint32_t mods_bytes = 1;
 
  private:
   mutable std::mutex mutex_;
@@ -108,6 +110,9 @@ class AttentionForwardTest : public ::testing::Test {
   std::optional<Jit> jit_;
   Problem problem_{.batch = 2, .heads = 4, .kv_heads = 2, .seq_q = 100, .seq_k = 50};
 };
+
+constexpr const char* kHidesNothing =
+    "struct Mods { int member; bool mask(int, int, int, int) const { return true; } };\n";
 
 template <typename T>
 T value_of(const std::vector<std::byte>& bytes) {
@@ -308,6 +313,87 @@ TEST_F(AttentionForwardTest, WrongArgumentsAreRefusedByName) {
   EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "lse is null");
   problem_.head_dim = 300;
   EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "head_dim 300");
+}
+
+TEST_F(AttentionForwardTest, WhatBelongsToAnOptionIsGivenWithItAlone) {
+  auto* some = reinterpret_cast<float*>(0x10000);
+  auto* starts = reinterpret_cast<const std::int32_t*>(0x10000);
+  EXPECT_CONTAINS(refusal_after([&](Arguments& a) { a.sinks = some; }), "sinks is given");
+  EXPECT_CONTAINS(refusal_after([&](Arguments& a) { a.cu_seqlens_k = starts; }),
+                  "cu_seqlens_k is given");
+  EXPECT_CONTAINS(refusal_after([&](Arguments& a) { a.mods = some; }), "mods is given");
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.softcap = 3; }), "softcap is 3");
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.window_left = 3; }), "has no window");
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.window_right = -2; }), "window_right is -2");
+  EXPECT_CONTAINS(
+      refusal_after([&](Arguments& a) { a.block_table = {.counts = starts, .tiles = starts}; }),
+      "block_table is given");
+
+  problem_.softcap = true;
+  EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "softcap is 0");
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.softcap = -1; }), "softcap is -1");
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.softcap = std::nanf(""); }), "softcap is nan");
+  problem_.softcap = false;
+  problem_.sinks = true;
+  EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "sinks is null");
+  problem_.sinks = false;
+  problem_.block_table = true;
+  EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "with block_table true: it may be that with");
+  problem_.mods = must(Mods::make("m.cuh", kHidesNothing));
+  EXPECT_CONTAINS(refusal_after([](Arguments&) {}), "mods has 0 bytes; pass the struct Mods of m");
+  problem_.block_table = false;
+  problem_.mods = nullptr;
+  problem_.packed = true;
+  EXPECT_CONTAINS(refusal_after([](Arguments& a) { a.total_q = a.total_k = 5; }),
+                  "cu_seqlens_q is null");
+  EXPECT_CONTAINS(refusal_after([&](Arguments& a) {
+                    a.cu_seqlens_q = a.cu_seqlens_k = starts;
+                    a.total_q = -1;
+                  }),
+                  "total_q is -1");
+}
+
+TEST_F(AttentionForwardTest, ABlockTableIsForOneTileAndItsLengths) {
+  problem_.dtype = DType::kFloat32;
+  problem_.mods = must(Mods::make("m.cuh", kHidesNothing));
+  problem_.block_table = true;
+  const int member = 0;
+  const auto* table = reinterpret_cast<const std::int32_t*>(0x10000);
+  const auto with = [&](int block_m, int seq_k) {
+    return [=, &member](Arguments& a) {
+      a.mods = &member;
+      a.mods_bytes = sizeof member;
+      a.block_table = {.counts = table,
+                       .tiles = table,
+                       .block_m = block_m,
+                       .block_n = 64,
+                       .seq_q = 100,
+                       .seq_k = seq_k};
+    };
+  };
+  EXPECT_CONTAINS(refusal_after(with(32, 50)),
+                  "it is for 100 queries and 50 keys in tiles of 32 x 64");
+  EXPECT_CONTAINS(refusal_after(with(64, 51)), "the call is of 100 and 50 in tiles of 64 x 64");
+}
+
+TEST_F(AttentionForwardTest, FunctionsOfTheUsersAreLaunchedWithTheirMembersAndRecordedWhole) {
+  problem_.dtype = DType::kFloat32;
+  problem_.mods = must(Mods::make("m.cuh", kHidesNothing));
+  Arguments given = arguments();
+  const int member = 7;
+  given.mods = &member;
+  given.mods_bytes = sizeof member;
+  compiler_->mods_bytes = sizeof member;
+  must_succeed(run(given));
+  const FakeLaunch launch = fake_launches().back();
+  ASSERT_EQ(launch.arguments.size(), 13u);
+  EXPECT_EQ(value_of<int>(launch.arguments[12]), 7);
+  const Manifest manifest = must(Manifest::parse(recorded()));
+  ASSERT_EQ(manifest.entries.size(), 1u);
+  EXPECT_EQ(must(from_manifest_entry(manifest.entries[0])), problem_);
+
+  given.mods_bytes = 2;
+  EXPECT_CONTAINS(fms::testing::message_of(run(given)), "has 2 bytes");
 }
 
 }  // namespace

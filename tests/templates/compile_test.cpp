@@ -9,6 +9,7 @@
 
 #include "runtime/ops/attention_mods.h"
 #include "runtime/ops/attention_plan.h"
+#include "runtime/ops/block_table.h"
 #include "runtime/toolkit.h"
 #include "tests/templates/toolkit.h"
 
@@ -87,6 +88,27 @@ TEST_P(CompileTest, AttentionOfRowsThatStartAtMultiplesOfFourElements) {
   for (const int head_dim : {64, 128}) {
     compile_attention(problem(DType::kBFloat16, head_dim), attention::Access::kVectors);
   }
+}
+
+TEST_P(CompileTest, AttentionWithEveryOption) {
+  for (const int head_dim : {64, 128, 256}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim);
+    p.mask = attention::Mask::kWindow;
+    p.softcap = p.sinks = p.packed = true;
+    compile_attention(p, attention::Access::kVectors);
+  }
+}
+
+TEST_P(CompileTest, BlockTables) {
+  attention::Problem p = problem(DType::kBFloat16, 64);
+  p.mods = attention::Mods::make("mods.cuh",
+                                 "struct Mods { bool mask(int, int, int, int) const; };\n"
+                                 "inline bool Mods::mask(int, int, int q, int k) const {\n"
+                                 "  return q / 9 == k / 9;\n}\n")
+               .value();
+  p.block_table = true;
+  compile_attention(p, attention::Access::kVectors);
+  compile(attention::block_table_specialization(p, Target::parse(GetParam()).value()).value());
 }
 
 TEST_P(CompileTest, ExamplesInEveryDTypeTheyTake) {

@@ -82,7 +82,7 @@ TEST(AttentionManifestTest, UnknownMissingAndWrongKeysAreNamed) {
   EXPECT_NE(refusal({{"seq_q", "99999999999"}}).find("seq_q is"), std::string::npos);
   EXPECT_NE(refusal({{"causal", "1"}}).find("causal is \"1\""), std::string::npos);
   EXPECT_NE(refusal({{"dtype", "int4"}}).find("dtype is \"int4\""), std::string::npos);
-  EXPECT_NE(refusal({{"mask", "window"}}).find("mask is \"window\""), std::string::npos);
+  EXPECT_NE(refusal({{"mask", "band"}}).find("mask is \"band\""), std::string::npos);
   EXPECT_NE(refusal({{"head_dim", "512"}}).find("head_dim 512"), std::string::npos);
 }
 
