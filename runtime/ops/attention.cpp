@@ -16,7 +16,7 @@
 namespace fms::attention {
 namespace {
 
-// An argument of attention_forward_simt: attention/strides.cuh.
+// An argument of the kernels that take pointers: attention/strides.cuh.
 struct Layout {
   Strides q, k, v, o;
 };
@@ -46,8 +46,9 @@ struct PlanKeyHash {
     mix(pair(p.seq_q, p.seq_k));
     mix(pair(p.heads, p.kv_heads));
     mix(pair(p.batch, p.head_dim << 16 | p.value_dim));
-    mix(pair(key.room.sm_count,
-             static_cast<int>(key.room.kind) << 1 | static_cast<int>(key.room.sm_90a)));
+    mix(pair(key.room.sm_count, static_cast<int>(key.room.kind) << 2 |
+                                    static_cast<int>(key.room.sm_80) << 1 |
+                                    static_cast<int>(key.room.sm_90a)));
     mix(pair(key.room.max_smem_per_block_bytes,
              static_cast<int>(p.dtype) << 16 | static_cast<int>(p.mask) << 8 |
                  static_cast<int>(p.block_table) << 6 | static_cast<int>(p.softcap) << 5 |
@@ -164,8 +165,8 @@ Result<void> launch_sm90(StreamView stream, const Kernel& kernel, const ForwardP
                      arguments.lse, arguments.o_strides);
 }
 
-Result<void> launch_simt(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
-                         const Problem& problem, const Arguments& arguments) {
+Result<void> launch_pointers(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
+                             const Problem& problem, const Arguments& arguments) {
   const Layout layout{.q = arguments.q_strides,
                       .k = arguments.k_strides,
                       .v = arguments.v_strides,
@@ -219,7 +220,7 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
   how.stream = stream;
   how.record = !recorded;
   FMS_TRY(const Kernel kernel, jit.get(plan->plan.specialization, device, how));
-  const auto launch_it = plan->query_rows == 0 ? launch_simt : launch_sm90;
+  const auto launch_it = plan->query_rows == 0 ? launch_pointers : launch_sm90;
   return launch_it(stream, kernel, *plan, problem, arguments);
 }
 

@@ -49,9 +49,8 @@ Access access_to(const Array& array, int batch, int element_bytes) {
   if (!starts_at_multiples(array, batch, element_bytes, 4 * element_bytes)) {
     return Access::kElements;
   }
-  const bool bulk = starts_at_multiples(array, batch, element_bytes, 16) &&
-                    has_bulk_strides(array, batch, element_bytes);
-  return bulk ? Access::kBulk : Access::kVectors;
+  if (!starts_at_multiples(array, batch, element_bytes, 16)) return Access::kVectors;
+  return has_bulk_strides(array, batch, element_bytes) ? Access::kBulk : Access::kUnits;
 }
 
 Result<void> check_array(const Array& array, int element_bytes) {
@@ -176,7 +175,7 @@ Result<Access> check_arguments(const Problem& problem, const Arguments& argument
     FMS_TRY_VOID(check_given("lse", arguments.lse != nullptr, "return_lse", problem.return_lse));
   }
   FMS_TRY_VOID(check_options(problem, arguments));
-  // attention_forward_sm90 takes the largest product for that of the largest score.
+  // The kernels for tensor cores take the largest product for that of the largest score.
   return scale_log2(problem, arguments) > 0 ? access : std::min(access, Access::kVectors);
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "runtime/ops/attention_mods.h"
+#include "runtime/ops/attention_sm80.h"
 #include "runtime/ops/attention_sm90.h"
 
 namespace fms::attention {
@@ -112,6 +113,7 @@ Room room_of(const DeviceInfo& device) {
   const bool sm_90a = device.compute_capability == 90;
   return {.max_smem_per_block_bytes = device.max_smem_per_block_bytes,
           .sm_count = sm_90a ? device.sm_count : 0,  // nothing else depends on it
+          .sm_80 = device.compute_capability >= 80,
           .sm_90a = sm_90a};
 }
 
@@ -120,6 +122,7 @@ Room room_of(const Target& target) {
   const bool sm_90a = target.arch == "sm_90a";
   return {.max_smem_per_block_bytes = max_smem_of(target),
           .sm_count = sm_90a ? kHopperSms : 0,
+          .sm_80 = target.compute_capability() >= 80,
           .sm_90a = sm_90a};
 }
 
@@ -127,6 +130,7 @@ Room room_for(const Jit& jit, const Device& device) {
   Room room = room_of(device.info());
   const std::optional<Target>& target = jit.options().target;
   if (target && target->kind == Target::Kind::kCuda && target->arch != "sm_90a") {
+    room.sm_80 = target->compute_capability() >= 80;
     room.sm_90a = false;
     room.sm_count = 0;
   }
@@ -135,6 +139,7 @@ Room room_for(const Jit& jit, const Device& device) {
 
 Access best_access(const Problem& problem, const Room& room) {
   if (room.sm_90a && is_for_sm90(problem)) return Access::kBulk;
+  if (room.sm_80 && is_for_sm80(problem)) return Access::kUnits;
   const bool whole_vectors = problem.head_dim % 4 == 0 && problem.value_columns() % 4 == 0;
   return whole_vectors ? Access::kVectors : Access::kElements;
 }
@@ -228,7 +233,8 @@ Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access a
   FMS_TRY_VOID(check(problem));
   access = std::min(access, best_access(problem, room));
   if (access == Access::kBulk) return plan_sm90(problem, room);
-  return plan_simt(problem, room, access == Access::kVectors);
+  if (access == Access::kUnits && is_for_sm80(problem)) return plan_sm80(problem, room);
+  return plan_simt(problem, room, access >= Access::kVectors);
 }
 
 Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {

@@ -23,6 +23,7 @@ struct Room {
   Target::Kind kind = Target::Kind::kCuda;
   int max_smem_per_block_bytes = 0;
   int sm_count = 0;
+  bool sm_80 = false;   // or later: mma.sync of 16-bit types, and cp.async
   bool sm_90a = false;  // it is compiled for: code for sm_90 has neither wgmma nor setmaxnreg
 
   bool operator==(const Room&) const = default;
@@ -36,7 +37,8 @@ Room room_for(const Jit& jit, const Device& device);  // of it, and of the code 
 enum class Access : std::uint8_t {
   kElements,  // one at a time
   kVectors,   // four at a time
-  kBulk,      // by the copy engine: all at multiples of 16 bytes; and the scale is positive
+  kUnits,     // 16 bytes at a time, all being at multiples of that; and the scale is positive
+  kBulk,      // by the copy engine: strides go forwards, too
 };
 
 // The most that the plan of a problem makes use of: with more it is the same.
@@ -51,7 +53,7 @@ Tile choose_tile(const Problem& problem, const Room& room);
 struct ForwardPlan {
   Plan plan;
   // Rows of the boxes in which attention_forward_sm90 has its arrays copied. 0: the kernel is
-  // attention_forward_simt and takes pointers.
+  // another one and takes pointers.
   int query_rows = 0, key_rows = 0;
   // Of its tile, and the order in which it visits tiles of keys: for a block table.
   int block_m = 0, block_n = 0;

@@ -8,11 +8,9 @@
 //
 // Addresses are of the shared window: shared_address().
 
-namespace fms {
+#include "ptx/shared_address.cuh"
 
-__device__ inline unsigned shared_address(const void* pointer) {
-  return static_cast<unsigned>(__cvta_generic_to_shared(pointer));
-}
+namespace fms {
 
 // By one thread, before any other use. Then fence_mbarrier_init() and a barrier of the block.
 __device__ inline void mbarrier_init(unsigned barrier, unsigned arrivals) {

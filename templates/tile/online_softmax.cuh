@@ -27,6 +27,10 @@ struct SoftmaxRows {
     max[0] = max[1] = -infinity();
     sum[0] = sum[1] = 0.0f;
   }
+  __device__ void add(const float (&more)[2]) {
+    sum[0] = __fadd_rn(sum[0], more[0]);
+    sum[1] = __fadd_rn(sum[1], more[1]);
+  }
 };
 
 // -inf for a row that has seen no key.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <initializer_list>
@@ -55,7 +56,7 @@ struct Case {
   float deviation = 1;  // of q and k
   float scale = 0;
   bool return_lse = true;
-  bool portable = false;  // the kernel of other GPUs, by their target
+  bool portable = false;  // on Hopper: the kernel of other GPUs, by their target
   int window_left = -1, window_right = -1;
   float softcap = 0;
   std::vector<float> sinks;
@@ -137,7 +138,8 @@ struct CaseArrays {
   HostArray q, k, v;
 };
 
-// Runs attention on each target and compares it with the reference.
+// Runs attention on each target and compares it with the reference. With FMS_TEST_PORTABLE in the
+// environment every case on a GPU is for the kernels of other GPUs, as if it said so.
 class AttentionTest : public JitTest {
  protected:
   // `all` on a GPU, and `few` of them on a CPU.
@@ -147,6 +149,7 @@ class AttentionTest : public JitTest {
   }
 
   static Case completed(Case c) {
+    c.portable = !on_cpu() && (c.portable || std::getenv("FMS_TEST_PORTABLE") != nullptr);
     c.problem.return_lse = c.return_lse;
     c.problem.softcap = c.softcap != 0;
     c.problem.sinks = !c.sinks.empty();
@@ -219,10 +222,10 @@ class AttentionTest : public JitTest {
 
   // Of the kernel that a case is for.
   Weights weights_for(const Case& c) const {
-    if (c.portable) return weights_of(plan(c.problem, Target::parse("sm_90").value()).value());
     const bool bulk = c.order != Order::kUnaligned && c.scale >= 0;
     const Access access = bulk ? Access::kBulk : Access::kElements;
-    return weights_of(plan_with(c.problem, room_of(device_->info()), access).value().plan);
+    const Room room = room_for(jit_for(Policy::kDynamic, c.portable), *device_);
+    return weights_of(plan_with(c.problem, room, access).value().plan);
   }
 
   static Jit& jit_for(Policy policy, bool portable) {

@@ -82,7 +82,7 @@ TEST(AttentionPlanTest, TheGridCoversEveryQueryOfEveryHeadOnce) {
   for (const int seq_q : {0, 1, 16, 17, 64, 65, 799}) {
     Problem p = problem(64);
     p.seq_q = seq_q;
-    const Plan made = plan(p, target("sm_80")).value();
+    const Plan made = plan(p, target("sm_75")).value();
     const std::int64_t block_m = made.specialization.value("kBlockM").as_integer();
     EXPECT_EQ(made.config.grid.x, 64 * ((seq_q + block_m - 1) / block_m)) << seq_q;
     EXPECT_EQ(made.config.grid.y, 1u);
@@ -136,7 +136,7 @@ TEST(AttentionPlanTest, TheSpecialisationSaysWhatWasAsked) {
   p.mask = Mask::kCausalTopLeft;
   p.return_lse = true;
   p.seq_k = 99;
-  const Specialization s = plan(p, target("sm_80")).value().specialization;
+  const Specialization s = plan(p, target("sm_75")).value().specialization;
   EXPECT_EQ(s.kernel_template().name(), "attention_forward_simt");
   EXPECT_EQ(s.value("T").as_dtype(), DType::kFloat16);
   EXPECT_EQ(s.value("kHeadDim").as_integer(), 80);

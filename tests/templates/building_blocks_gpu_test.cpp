@@ -138,6 +138,43 @@ TEST_P(BuildingBlocksTest, WgmmaMultipliesFloat16) {
   check_product(96, true, true, DType::kFloat16);
 }
 
+// mma.sync of random integers, of which rows of b are missing, against plain loops.
+TEST_P(BuildingBlocksTest, MmaMultipliesRowsThatCpAsyncCopied) {
+  struct Shape {
+    int k, n;
+    bool transposed;
+    int rows;  // of b that are there
+    const char* type;
+  };
+  for (const Shape& s : {Shape{64, 64, false, 64, "bfloat16"}, Shape{64, 64, true, 64, "float16"},
+                         Shape{40, 24, false, 19, "bfloat16"}, Shape{24, 40, true, 21, "bfloat16"},
+                         Shape{128, 8, false, 3, "float16"}, Shape{8, 128, true, 8, "float16"}}) {
+    SCOPED_TRACE(std::string(s.type) + " K " + std::to_string(s.k) + " N " + std::to_string(s.n));
+    const std::vector<float> a = integers(16 * s.k, 6), b = integers(s.k * s.n, 7);
+    std::vector<float> expected(16 * s.n, 0);
+    for (int i = 0; i < 16; ++i) {
+      for (int j = 0; j < s.n; ++j) {
+        for (int k = 0; k < s.k; ++k) {
+          if ((s.transposed ? k : j) >= s.rows) continue;
+          expected[i * s.n + j] +=
+              a[i * s.k + k] * (s.transposed ? b[k * s.n + j] : b[j * s.k + k]);
+        }
+      }
+    }
+    const DType dtype = std::string(s.type) == "float16" ? DType::kFloat16 : DType::kBFloat16;
+    const DeviceBuffer a_buffer = elements(a, dtype), b_buffer = elements(b, dtype),
+                       out = upload(std::vector<float>(16 * s.n, NAN));
+    run({.block = {32}},
+        kernel("mma_product", "mma_product",
+               {{"T", s.type},
+                {"kK", std::to_string(s.k)},
+                {"kN", std::to_string(s.n)},
+                {"kTransposeB", s.transposed ? "true" : "false"}}),
+        a_buffer.data(), b_buffer.data(), out.data(), s.rows);
+    EXPECT_EQ(download<float>(out), expected);
+  }
+}
+
 TEST_P(BuildingBlocksTest, ThePolynomialIsAPowerOfTwo) {
   std::vector<float> x;
   for (int i = 0; i <= 1 << 18; ++i) {

@@ -137,6 +137,77 @@ INSTANTIATE_TEST_SUITE_P(Architectures, CompileTest,
                          ::testing::Values("sm_75", "sm_80", "sm_90a", "sm_120"),
                          [](const auto& parameter) { return std::string(parameter.param); });
 
+// attention_forward_sm80, for each amount of shared memory that a block may have.
+class Sm80CompileTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (test_compiler() == nullptr) GTEST_SKIP() << "no NVRTC";
+  }
+
+  static void compile(const attention::Problem& problem, bool exact = false) {
+    const Target target = Target::parse(GetParam()).value();
+    const Specialization made = attention::plan(problem, target).value().specialization;
+    EXPECT_EQ(made.kernel_template().name(), "attention_forward_sm80");
+    compile_for(target, exact ? made : made.dynamic());
+  }
+};
+
+TEST_P(Sm80CompileTest, EveryClassOfDims) {
+  for (const int head_dim : {8, 64, 72, 128, 192, 256}) {
+    compile(problem(DType::kBFloat16, head_dim, 2048));
+  }
+  attention::Problem p = problem(DType::kFloat16, 192, 2048);
+  p.value_dim = 128;
+  compile(p);
+}
+
+TEST_P(Sm80CompileTest, EveryClassOfDimsWithAllOptions) {
+  for (const int head_dim : {64, 96, 128, 192, 256}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 2048);
+    p.mask = attention::Mask::kWindow;
+    p.softcap = p.sinks = p.packed = true;
+    compile(p);
+  }
+}
+
+TEST_P(Sm80CompileTest, FunctionsOfTheUsers) {
+  const auto mods = attention::Mods::make("mods.cuh", R"(
+struct Mods {
+  const float* slopes;
+  __device__ float score(float score, int, int head, int query, int key) const {
+    return score + slopes[head] * float(key - query);
+  }
+  __device__ bool mask(int, int, int query, int key) const { return query / 100 == key / 100; }
+};
+)");
+  for (const int head_dim : {64, 128, 256}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 2048);
+    p.mods = mods.value();
+    compile(p);
+  }
+}
+
+TEST_P(Sm80CompileTest, ExactLengths) {
+  for (const int head_dim : {64, 96, 128}) {
+    compile(problem(DType::kBFloat16, head_dim, 1023), true);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Architectures, Sm80CompileTest,
+                         ::testing::Values("sm_80", "sm_86", "sm_90"),
+                         [](const auto& parameter) { return std::string(parameter.param); });
+
+TEST(Sm80OtherTargetsTest, HaveTheSameTilesAndNoSpills) {
+  if (test_compiler() == nullptr) GTEST_SKIP() << "no NVRTC";
+  for (const char* name : {"sm_87", "sm_89", "sm_100", "sm_120", "sm_120a"}) {
+    const Target target = Target::parse(name).value();
+    for (const int head_dim : {64, 128}) {
+      compile_for(target, dynamic_variant(problem(DType::kBFloat16, head_dim, 2048), target,
+                                          attention::Access::kUnits));
+    }
+  }
+}
+
 // Every variant of attention_forward_sm90 that a plan chooses. Serialised wgmma is an error of the
 // compiler (law 10).
 struct Sm90Case {
