@@ -227,7 +227,7 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
   result->file_ = {.name = std::move(file_name), .text = std::move(text)};
   result->parameters_ = std::move(declarations.parameters);
   result->headers_ = *std::move(headers);
-  result->allows_spills_ = declarations.allows_spills;
+  result->allows_spills_ = declarations.allows_spills || !own.empty();
   result->allows_serialized_wgmma_ = declarations.allows_serialized_wgmma;
   FieldHasher hasher;
   hasher.add("name", result->name_);

@@ -46,7 +46,8 @@ class KernelTemplate {
 
   // An embedded template by its entry's name ("saxpy", "attention_forward_simt"). The error lists
   // names. Files of `own` stand in for embedded ones of the same names, and may include others of
-  // `own`, embedded ones, and what `resolver` knows.
+  // `own`, embedded ones, and what `resolver` knows. They may make the kernel spill registers: its
+  // tile was chosen without them.
   static Result<std::shared_ptr<const KernelTemplate>> embedded(
       std::string_view name, std::span<const SourceFile> own = {},
       const HeaderResolver& resolver = {});

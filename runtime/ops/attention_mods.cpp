@@ -125,6 +125,18 @@ Result<std::shared_ptr<const Mods>> Mods::read(
   return make(file.filename().string(), std::move(text), resolver_in(std::move(folders)));
 }
 
+bool Mods::names(std::string_view word) const {
+  const auto has_it = [&](const SourceFile& file) {
+    SourceLexer lexer(file.text);
+    for (SourceToken token = lexer.next(); token.kind != SourceToken::Kind::kEnd;
+         token = lexer.next()) {
+      if (token.kind == SourceToken::Kind::kIdentifier && token.text == word) return true;
+    }
+    return false;
+  };
+  return std::ranges::any_of(files_, has_it);
+}
+
 Result<std::shared_ptr<const KernelTemplate>> Mods::in(std::string_view template_name) const {
   const std::lock_guard lock(mutex_);
   if (const auto found = templates_.find(template_name); found != templates_.end()) {

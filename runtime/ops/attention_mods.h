@@ -34,6 +34,9 @@ class Mods {
   // The file, and those of the user's that it includes, sorted by name.
   std::span<const SourceFile> files() const { return files_; }
 
+  // Whether the word is one of the files', outside of comments and texts.
+  bool names(std::string_view word) const;
+
   // An embedded template with these functions, parsed once.
   Result<std::shared_ptr<const KernelTemplate>> in(std::string_view template_name) const;
 

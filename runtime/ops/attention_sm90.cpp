@@ -46,10 +46,27 @@ Sm90Tile tile_up_to_64(const Problem& problem) {
   // takes whole panels of values before it.
   tile.sum_column = whole_panel && !problem.return_lse;
   tile.ping_pong = full && whole_panel && (problem.return_lse || is_shaped(problem));
+  tile.ping_pong_dynamic = full && whole_panel;
   tile.hold_by_store = full && whole_panel;
   // A user's functions need registers too.
   tile.query_registers = problem.mods == nullptr;
   return tile;
+}
+
+Sm90Tile tile_by_dims(const Problem& problem) {
+  const int widest = std::max(problem.head_dim, problem.value_columns());
+  if (widest <= 64) return tile_up_to_64(problem);
+  if (widest <= 128) {
+    // The length of the longest of packed sequences says little, and changes.
+    const bool few_keys =
+        problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries && !problem.packed;
+    if (!few_keys) return kUpTo128;
+    Sm90Tile tile = kFewKeysTile;
+    if (problem.mask == Mask::kFull) tile.stages = 5;
+    return tile;
+  }
+  if (problem.head_dim <= 192 && problem.value_columns() <= 128) return kUpTo192By128;
+  return widest <= 192 ? kUpTo192 : kUpTo256;
 }
 
 // Persistent: as many blocks as are on the device at once. Where tiles are uneven a worker takes
@@ -79,9 +96,10 @@ std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim, int value_dim) {
   const int value_panels = (value_dim + 63) / 64 + (tile.sum_column ? 1 : 0);
   const int queries = tile.query_stages * panels * Sm90Tile::kBlockM;
   const int keys_and_values = tile.stages * (panels + value_panels) * tile.block_n;
-  const int barriers = 16 * tile.query_stages + 2 * 16 * tile.stages;
+  const int biases = Sm90Tile::kWarpgroups * tile.bias_stages;  // of 64 rows
+  const int barriers = 16 * (tile.query_stages + 2 * tile.stages + biases);
   const int scratch = 4 * 4 * Sm90Tile::kWarpgroups;  // a word a consumer warp
-  return std::int64_t{kRowBytes} * (queries + keys_and_values) + barriers + scratch;
+  return std::int64_t{kRowBytes} * (queries + keys_and_values + 64 * biases) + barriers + scratch;
 }
 
 bool is_for_sm90(const Problem& problem) {
@@ -90,19 +108,19 @@ bool is_for_sm90(const Problem& problem) {
 }
 
 Sm90Tile choose_sm90_tile(const Problem& problem) {
+  Sm90Tile tile = tile_by_dims(problem);
   const int widest = std::max(problem.head_dim, problem.value_columns());
-  if (widest <= 64) return tile_up_to_64(problem);
-  if (widest <= 128) {
-    // The length of the longest of packed sequences says little, and changes.
-    const bool few_keys =
-        problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries && !problem.packed;
-    if (!few_keys) return kUpTo128;
-    Sm90Tile tile = kFewKeysTile;
-    if (problem.mask == Mask::kFull) tile.stages = 5;
-    return tile;
+  // With larger head dims there is no room for biases, and functions read them where they are.
+  if (widest > 128 || problem.mods == nullptr || !problem.mods->names("bias_map")) return tile;
+  tile.bias_stages = 4;  // two tiles, or four of few keys
+  tile.sum_column = false;
+  if (widest <= 64) {
+    tile.stages = 3;
+  } else {
+    tile.query_stages = 1;
+    tile.stages = std::min(tile.stages, 4);
   }
-  if (problem.head_dim <= 192 && problem.value_columns() <= 128) return kUpTo192By128;
-  return widest <= 192 ? kUpTo192 : kUpTo256;
+  return tile;
 }
 
 Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
@@ -122,12 +140,14 @@ Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
                                   {"kQueryStages", Value::integer(tile.query_stages)},
                                   {"kSchedule", Value::choice(static_cast<int>(schedule))},
                                   {"kPingPong", Value::boolean(tile.ping_pong)},
+                                  {"kPingPongDynamic", Value::boolean(tile.ping_pong_dynamic)},
                                   {"kQueryRegisters", Value::boolean(tile.query_registers)},
                                   {"kMaxLag", Value::integer(max_lag)},
                                   {"kUnrolled", Value::boolean(tile.unrolled)},
                                   {"kHoldByStore", Value::boolean(tile.hold_by_store)},
                                   {"kSumColumn", Value::boolean(tile.sum_column)},
                                   {"kTanhApprox", Value::boolean(tanh_approx)},
+                                  {"kBiasStages", Value::integer(tile.bias_stages)},
                                   {"kBlockTable", Value::boolean(problem.block_table)},
                               });
   FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));

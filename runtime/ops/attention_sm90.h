@@ -11,8 +11,9 @@ struct Sm90Tile {
   static constexpr int kWarpgroups = 2;
   static constexpr int kBlockM = 64 * kWarpgroups;
 
-  int block_n = 0, stages = 0, query_stages = 0;
-  bool ping_pong = true, query_registers = false, sum_column = false;
+  int block_n = 0, stages = 0, query_stages = 0, bias_stages = 0;
+  bool ping_pong = true, ping_pong_dynamic = false;
+  bool query_registers = false, sum_column = false;
   bool unrolled = true, hold_by_store = false;
 
   bool operator==(const Sm90Tile&) const = default;

@@ -18,6 +18,7 @@
 
 #include "attention/mod_functions.cuh"
 #include "attention/options.cuh"
+#include "attention/sm90_biases.cuh"
 #include "attention/sm90_consumer.cuh"
 #include "attention/sm90_producer.cuh"
 #include "attention/sm90_schedule.cuh"
@@ -53,6 +54,7 @@ FMS_ENUM(Schedule, kSchedule, kSnake, "order of tiles under a mask", choices(kSn
 FMS_INT(kHeadsAbreast, 0, "heads of which tiles alternate in kSnake under a mask; 0: all",
         range(0, 65536));
 FMS_BOOL(kPingPong, true, "warpgroups issue their products in turn");
+FMS_BOOL(kPingPongDynamic, false, "the same where sizes are arguments");
 FMS_BOOL(kQueryRegisters, false, "queries are multiplied from registers");
 FMS_INT(kPolynomials, 0, "of 16 exponentials, computed on the FMA units", range(0, 16));
 FMS_INT(kMaxLag, 8, "log2 by which a row's maximum may lag", range(1, 16));
@@ -60,13 +62,16 @@ FMS_BOOL(kUnrolled, true, "the loop over keys is of two tiles, else weights are 
 FMS_BOOL(kHoldByStore, false, "with exact sizes ptxas is kept from waiting early by a store");
 FMS_BOOL(kSumColumn, false, "weights are summed by the tensor cores too");
 FMS_BOOL(kTanhApprox, false, "scores are capped by tanh.approx, right to 2^-11");
+FMS_INT(kBiasStages, 0, "pieces of 64 columns of biases in flight; 0: functions read them",
+        range(0, 8));
 FMS_BOOL(kBlockTable, false, "a table lists the tiles of keys that each tile of queries visits");
 
 namespace fms {
 
 // All that the parts of the kernel are made by.
 struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN,
-                                           ::kStages, ::kQueryStages, ::kCluster, ::kSumColumn> {
+                                           ::kStages, ::kQueryStages, ::kCluster, ::kSumColumn,
+                                           fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0> {
   using Element = T;
   using Mods = ::Mods;
   using SeqQ = decltype(::kSeqQ);
@@ -83,6 +88,8 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroup
   static constexpr bool kPacked = ::kPacked;
   static constexpr bool kBlockTable = ::kBlockTable;
   static constexpr bool kHasScore = fms::kHasScore<::Mods>;
+  static constexpr bool kHasScoreFunction = fms::kHasScoreFunction<::Mods>;
+  static constexpr bool kHasBiasRow = fms::kHasBiasRow<::Mods>;
   static constexpr bool kHasMask = fms::kHasMask<::Mods>;
   // All tiles of queries, or of keys, are full.
   static constexpr bool kWholeQueries = !kPacked && SeqQ::divides_by(64 * ::kWarpgroups);
@@ -90,14 +97,16 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroup
   static constexpr bool kReturnLse = ::kReturnLse;
   static constexpr int kGroup = ::kGroup;
   static constexpr int kHeadsAbreast = ::kHeadsAbreast;
-  static constexpr bool kPingPong = ::kPingPong && ::kWarpgroups > 1;
+  static constexpr bool kExact = SeqQ::kIsExact && SeqK::kIsExact;
+  static constexpr bool kPingPong =
+      (kExact ? ::kPingPong : ::kPingPong || ::kPingPongDynamic) && ::kWarpgroups > 1;
   static constexpr bool kQueryRegisters = ::kQueryRegisters;
   static constexpr int kPolynomials = ::kPolynomials;
   static constexpr int kMaxLag = ::kMaxLag;
   static constexpr bool kUnrolled = ::kUnrolled;
   // hold_wait_below(). Measured with head_dim 64: a store is better only where no sizes are
   // arguments.
-  static constexpr bool kHoldByStore = ::kHoldByStore && SeqQ::kIsExact && SeqK::kIsExact;
+  static constexpr bool kHoldByStore = ::kHoldByStore && kExact;
   static_assert(::kCluster == 1 || (!kMasked && !kPacked && !kBlockTable),
                 "blocks of a cluster go through the same keys");
   static_assert(!kPacked || (!SeqQ::kIsExact && !SeqK::kIsExact),
@@ -145,6 +154,9 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
     rings.queries().init(Tile::kConsumerWarps);
     rings.keys().init(Tile::kConsumerWarps);
     rings.values().init(Tile::kConsumerWarps);
+    if constexpr (Tile::kBiasStages > 0) {
+      for (int i = 0; i < kWarpgroups; ++i) rings.biases(i).init(4);
+    }
     fms::fence_mbarrier_init();
     fms::prefetch_tensor_map(q_map);
     fms::prefetch_tensor_map(k_map);
@@ -160,6 +172,12 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
     fms::decrease_registers<Tile::kProducerRegisters>();
     if (threadIdx.x == 0) fms::produce<Tile, true>(rings, shape, schedule, rank, q_map, k_map);
     if (threadIdx.x == 32) fms::produce<Tile, false>(rings, shape, schedule, rank, q_map, v_map);
+    if constexpr (Tile::kBiasStages > 0) {
+      const int warpgroup = warp - 2;
+      if (threadIdx.x % 32 == 0 && warpgroup >= 0 && warpgroup < kWarpgroups) {
+        fms::produce_biases<Tile>(rings, shape, schedule, mods, warpgroup);
+      }
+    }
     __syncwarp();
   } else {
     fms::increase_registers<Tile::kConsumerRegisters>();

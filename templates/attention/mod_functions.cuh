@@ -2,6 +2,7 @@
 #define FMS_ATTENTION_MOD_FUNCTIONS_CUH_
 
 #include "attention/mods.cuh"
+#include "tile/element.cuh"
 
 namespace fms {
 
@@ -16,30 +17,58 @@ constexpr bool kNamesMask = requires {
   &M::mask;
 };
 template <typename M>
-constexpr bool kHasScore = requires(const M& mods) {
+constexpr bool kNamesBiasRow = requires {
+  &M::bias_row;
+};
+template <typename M>
+constexpr bool kHasScoreFunction = requires(const M& mods) {
   float(mods.score(0.0f, 0, 0, 0, 0));
+};
+template <typename M>
+constexpr bool kHasBiasRow = requires(const M& mods) {
+  mods.bias_row(0, 0, 0)[0];
 };
 template <typename M>
 constexpr bool kHasMask = requires(const M& mods) {
   bool(mods.mask(0, 0, 0, 0));
 };
+// The same numbers can be copied as tiles: attention/mods/bias_tiles.cuh is how.
+template <typename M>
+constexpr bool kHasBiasMap = requires(const M& mods) {
+  mods.bias_map();
+  mods.map_batch(0) + mods.map_head(0);
+};
+// Scores are changed: by modified_score().
+template <typename M>
+constexpr bool kHasScore = kHasScoreFunction<M> || kHasBiasRow<M>;
 
-static_assert(kHasScore<Mods> || !kNamesScore<Mods>,
+static_assert(kHasScoreFunction<Mods> || !kNamesScore<Mods>,
               "Mods::score must be: float score(float score, int batch, int head, int query, "
               "int key) const");
 static_assert(kHasMask<Mods> || !kNamesMask<Mods>,
               "Mods::mask must be: bool mask(int batch, int head, int query, int key) const");
+static_assert(kHasBiasRow<Mods> || !kNamesBiasRow<Mods>,
+              "Mods::bias_row must be: const T* bias_row(int batch, int head, int query) const");
 static_assert(sizeof(Mods) <= 512, "the members of Mods are an argument of the kernel");
 
 #ifdef FMS_ATTENTION_MODS_GIVEN
-static_assert(kHasScore<Mods> || kHasMask<Mods>, "Mods has neither a function score nor mask");
+static_assert(kHasScore<Mods> || kHasMask<Mods>,
+              "Mods has none of the functions score, bias_row and mask");
 #endif
 
-// For a template's body, where Mods may lack either function.
+template <typename T>
+__device__ inline float number_in(const T* array, int index) {
+  return Element<T>::load(array[index]);
+}
+
+// For a template's body, where Mods may lack any of the functions.
 template <typename M>
 __device__ inline float modified_score(const M& mods, float score, int batch, int head, int query,
                                        int key) {
-  if constexpr (kHasScore<M>) return mods.score(score, batch, head, query, key);
+  if constexpr (kHasBiasRow<M>) {
+    score = __fadd_rn(score, number_in(mods.bias_row(batch, head, query), key));
+  }
+  if constexpr (kHasScoreFunction<M>) return mods.score(score, batch, head, query, key);
   return score;
 }
 template <typename M>

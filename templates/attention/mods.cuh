@@ -8,11 +8,13 @@
 //     const float* slopes;
 //     // Of the score of a query and a key, in natural units, scaled and capped: the new one.
 //     __device__ float score(float score, int batch, int head, int query, int key) const;
+//     // Numbers that are added to the scores of a query, one for each key, before `score`.
+//     __device__ const float* bias_row(int batch, int head, int query) const;
 //     // Whether the query sees the key; the kernel's own mask must allow it too.
 //     __device__ bool mask(int batch, int head, int query, int key) const;
 //   };
 //
-// Either function may be left out. Both are called with indices inside of the sequence only, in no
+// Any function may be left out. All are called with indices inside of the sequence only, in no
 // particular order, more than once for some and never for others; `head` is of the queries.
 struct Mods {};
 

@@ -1,6 +1,7 @@
 #ifndef FMS_ATTENTION_SM90_CONSUMER_CUH_
 #define FMS_ATTENTION_SM90_CONSUMER_CUH_
 
+#include "attention/sm90_biases.cuh"
 #include "attention/sm90_products.cuh"
 #include "attention/sm90_scores.cuh"
 #include "attention/sm90_work.cuh"
@@ -24,6 +25,7 @@ struct AttentionConsumer {
   const int warpgroup;
   typename Tile::KeyPipeline::Position key_at, value_at;
   typename Tile::QueryPipeline::Position query_at;
+  typename Tile::BiasPipeline::Position bias_at;
   bool key_ready = false, value_ready = false;  // seen full ahead of time
   int next_entry = 0;                           // of a block table, read ahead of its use
 
@@ -72,14 +74,43 @@ struct AttentionConsumer {
     value_ready = rings.values().is_full(next);
   }
 
+  // Of a tile, whose products are in flight.
+  __device__ __forceinline__ void wait_biases() const {
+    if constexpr (Tile::kBiasStages > 0) {
+      auto at = bias_at;
+#pragma unroll
+      for (int piece = 0; piece < Tile::kBiasPieces; ++piece, at.step()) {
+        rings.biases(warpgroup).wait_full(at);
+      }
+    }
+  }
+  template <int kFirst>
+  __device__ __forceinline__ void add_piece(AttentionFragments<Tile>& fragments) {
+    add_biases<typename Tile::Element, kFirst>(fragments.scores, scoring.natural(),
+                                               rings.bias(warpgroup, bias_at.stage));
+    rings.biases(warpgroup).release(bias_at);
+    bias_at.step();
+    if constexpr (kFirst + 32 < Tile::kBlockN / 2) add_piece<kFirst + 32>(fragments);
+  }
+  // All that products go through but masks.
+  template <bool kEdge>
+  __device__ __forceinline__ void shape_scores(AttentionFragments<Tile>& fragments, bool large,
+                                               const AttentionRow<Tile>& row, int entry) {
+    scoring.cap_all(fragments.scores, large);
+    if constexpr (Tile::kBiasStages > 0) {
+      add_piece<0>(fragments);
+    }
+    scoring.template apply<kEdge>(fragments.scores, row, entry);
+  }
+
   // Makes scores of the products of a tile. With kFirst it is the first one that is visited, which
   // alone may reach past the last key.
   template <bool kFirst>
   __device__ __forceinline__ void finish_tile(AttentionFragments<Tile>& fragments, bool large,
-                                              const AttentionRow<Tile>& row, int entry) const {
+                                              const AttentionRow<Tile>& row, int entry) {
     constexpr bool kEdge = kFirst && !Tile::kWholeKeys;
     const int tile = row.work.tile_of(entry);
-    scoring.template finish<kEdge>(fragments.scores, large, row, entry);
+    shape_scores<kEdge>(fragments, large, row, entry);
     scoring.template mask<kEdge>(fragments.scores, row, entry);
     if ((Tile::kMasked || kEdge) && tile >= row.whole) row.mask(fragments.scores, tile);
     if (Tile::kWindow && tile < row.from) row.mask_first(fragments.scores, tile);
@@ -109,14 +140,14 @@ struct AttentionConsumer {
                                                  const SoftmaxRows& rows,
                                                  const AttentionRow<Tile>& row, int entry,
                                                  float (&sum)[2],
-                                                 unsigned (&weights)[Tile::kBlockN / 4]) const {
+                                                 unsigned (&weights)[Tile::kBlockN / 4]) {
     float base[2] = {softmax_base<Tile::kMaxLag>(rows.max[0]),
                      softmax_base<Tile::kMaxLag>(rows.max[1])};
     const bool large = scoring.begin(fragments.scores);
     const bool partial = Tile::kHasMask && row.work.is_partial(entry);
     if (!(large || partial || row.cuts(row.work.tile_of(entry)))) {
       // Without a branch before the exponentials, all of this is done beside them.
-      scoring.template finish<false>(fragments.scores, false, row, entry);
+      shape_scores<false>(fragments, false, row, entry);
       return weigh(fragments, base, sum, weights);
     }
     finish_tile<false>(fragments, large, row, entry);
@@ -139,6 +170,7 @@ struct AttentionConsumer {
     issue_scores(fragments, row.queries);
     issue_output(fragments, fragments.weights[kFrom]);
     pass_turn();
+    wait_biases();
     finish_scores<1>(fragments);
     peek();
     float sum[2];
@@ -199,7 +231,7 @@ struct AttentionConsumer {
         if (!step<0>(fragments, rows, row, --at)) return false;
         // Plain moves ptxas would spread to where the products run. That this adds 0, it can't
         // know.
-        const unsigned zero = blockIdx.y;
+        const unsigned zero = blockIdx.z;
 #pragma unroll
         for (int i = 0; i < Tile::kBlockN / 4; ++i) {
           fragments.weights[0][i] = fragments.weights[1][i] + zero;
@@ -249,6 +281,7 @@ struct AttentionConsumer {
     if constexpr (Tile::kQueryRegisters) load_queries(fragments, query_tile);
     rings.keys().wait_full(key_at);
     issue_scores(fragments, row.queries);
+    wait_biases();
     finish_scores<0>(fragments);
     finish_tile<true>(fragments, scoring.begin(fragments.scores), row, entry);
     if constexpr (Tile::kPacked) {

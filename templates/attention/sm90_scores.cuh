@@ -138,15 +138,15 @@ struct AttentionScores {
     }
   }
 
+  // What makes natural units of what cap_all() leaves.
+  __device__ float natural() const { return Tile::kSoftcap ? cap : inner; }
+
   // Of products, up to where the cap's two ways part: whether some are too large for the fast one.
   __device__ __forceinline__ bool begin(float (&scores)[Tile::kBlockN / 2]) const {
     if constexpr (Tile::kSoftcap && !Tile::kTanhApprox) return scale_all(scores, inner);
     return false;
   }
-  // The rest, but for masks.
-  template <bool kEdge>
-  __device__ __forceinline__ void finish(float (&scores)[Tile::kBlockN / 2], bool large,
-                                         const AttentionRow<Tile>& row, int entry) const {
+  __device__ __forceinline__ void cap_all(float (&scores)[Tile::kBlockN / 2], bool large) const {
     if constexpr (Tile::kSoftcap && Tile::kTanhApprox) {
 #pragma unroll
       for (int i = 0; i < Tile::kBlockN / 2; ++i) {
@@ -161,12 +161,24 @@ struct AttentionScores {
         for (int i = 0; i < Tile::kBlockN / 2; ++i) scores[i] = tanh_of_small_quarter(scores[i]);
       }
     }
-    if constexpr (Tile::kHasScore) {
+  }
+  // The user's function, after biases that come through shared memory.
+  template <bool kEdge>
+  __device__ __forceinline__ void apply(float (&scores)[Tile::kBlockN / 2],
+                                        const AttentionRow<Tile>& row, int entry) const {
+    if constexpr (Tile::kHasScore && (Tile::kHasScoreFunction || Tile::kBiasStages == 0)) {
       const int batch = row.work.batch, head = row.work.head;
       each<kEdge>(scores, row, row.work.tile_of(entry),
                   [&](float& score, AttentionIndex query, AttentionIndex key) {
-                    score = mods.score(__fmul_rn(score, Tile::kSoftcap ? cap : inner), batch, head,
-                                       query, key);
+                    if constexpr (Tile::kBiasStages == 0) {
+                      score = __fmul_rn(score, natural());
+                      if constexpr (Tile::kHasBiasRow) {
+                        score = __fadd_rn(score, number_in(mods.bias_row(batch, head, query), key));
+                      }
+                    }
+                    if constexpr (Tile::kHasScoreFunction) {
+                      score = mods.score(score, batch, head, query, key);
+                    }
                   });
     }
   }

@@ -12,7 +12,7 @@ namespace fms {
 // With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
 // it is the sum of the weights.
 template <int kHeadDim_, int kValueDim_, int kWarpgroups_, int kBlockN_, int kStages_,
-          int kQueryStages_, int kCluster_, bool kSumColumn_>
+          int kQueryStages_, int kCluster_, bool kSumColumn_, int kBiasStages_>
 struct Sm90AttentionTraits {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kValueDim = kValueDim_;
@@ -22,12 +22,17 @@ struct Sm90AttentionTraits {
   static constexpr int kQueryStages = kQueryStages_;
   static constexpr int kCluster = kCluster_;
   static constexpr bool kSumColumn = kSumColumn_;
+  static constexpr int kBiasStages = kBiasStages_;
   static_assert(kHeadDim % 8 == 0 && kHeadDim <= 256, "panels are copied in rows of 16 bytes");
   static_assert(kValueDim % 8 == 0 && kValueDim <= 256, "wgmma takes N in eights up to 256");
   static_assert(kBlockN % 16 == 0 && kBlockN <= 256, "keys are K of the second product: sixteens");
   static_assert(kBlockN % (8 * kCluster) == 0, "a block of the cluster loads whole swizzle atoms");
   static_assert(!kSumColumn || (kValueDim % 64 == 0 && kValueDim < 256),
                 "the panel of ones follows whole panels of values, and wgmma takes N up to 256");
+  static_assert(kBiasStages == 0 || (kBlockN % 64 == 0 && kBiasStages * 64 >= kBlockN),
+                "a tile's biases are pieces of 64 columns, all there at once");
+  static_assert(kBiasStages == 0 || kWarpgroups <= 2,
+                "a producer warp for each warpgroup's biases");
   static_assert(kWarpgroups >= 1 && kWarpgroups <= 3, "registers: 64 x kBlockN scores each");
 
   static constexpr int kBlockM = 64 * kWarpgroups;
@@ -53,10 +58,17 @@ struct Sm90AttentionTraits {
   using KeyPipeline = Pipeline<kStages, kCluster>;
   static constexpr int kKeysAt = kQueryStages * kQueryBytes;
   static constexpr int kValuesAt = kKeysAt + kStages * kKeyBytes;
-  static constexpr int kQueryBarriersAt = kValuesAt + kStages * kValueBytes;
+  static constexpr int kBiasPieces = kBlockN / 64;
+  static constexpr int kBiasBytes = 64 * 128;  // a panel of a warpgroup's rows
+  using BiasPipeline = Pipeline<kBiasStages == 0 ? 1 : kBiasStages>;
+  static constexpr int kBiasBarrierBytes = kBiasStages == 0 ? 0 : BiasPipeline::kBytes;
+  static constexpr int kBiasesAt = kValuesAt + kStages * kValueBytes;
+  static constexpr int kQueryBarriersAt = kBiasesAt + kWarpgroups * kBiasStages * kBiasBytes;
   static constexpr int kKeyBarriersAt = kQueryBarriersAt + QueryPipeline::kBytes;
   static constexpr int kValueBarriersAt = kKeyBarriersAt + KeyPipeline::kBytes;
-  static constexpr int kScratchAt = kValueBarriersAt + KeyPipeline::kBytes;  // a word a warp
+  static constexpr int kBiasBarriersAt = kValueBarriersAt + KeyPipeline::kBytes;
+  static constexpr int kScratchAt =
+      kBiasBarriersAt + kWarpgroups * kBiasBarrierBytes;  // a word a warp
   static constexpr int kSmemBytes = kScratchAt + 4 * kConsumerWarps;
   static_assert(kSmemBytes <= 227 * 1024, "what a block of sm_90 may have");
 };

@@ -160,6 +160,12 @@ struct AttentionRings {
   }
   __device__ typename Tile::KeyPipeline keys() const { return {smem + Tile::kKeyBarriersAt}; }
   __device__ typename Tile::KeyPipeline values() const { return {smem + Tile::kValueBarriersAt}; }
+  __device__ typename Tile::BiasPipeline biases(int warpgroup) const {
+    return {smem + Tile::kBiasBarriersAt + warpgroup * Tile::kBiasBarrierBytes};
+  }
+  __device__ unsigned bias(int warpgroup, unsigned stage) const {
+    return smem + Tile::kBiasesAt + (warpgroup * Tile::kBiasStages + stage) * Tile::kBiasBytes;
+  }
   __device__ unsigned scratch() const {  // of this consumer warp
     return smem + Tile::kScratchAt + 4 * (threadIdx.x / 32 - 4);
   }

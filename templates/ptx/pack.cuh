@@ -24,6 +24,27 @@ __device__ inline unsigned pack_pair(float low, float high, __nv_bfloat16) {
 }
 #endif
 
+// And back.
+#if defined(__CUDA_FP16_TYPES_EXIST__)
+__device__ inline void unpack_pair(unsigned packed, float& low, float& high, __half) {
+  asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %2;\ncvt.f32.f16 %0, l;\ncvt.f32.f16 %1, h;\n}"
+      : "=f"(low), "=f"(high)
+      : "r"(packed));
+}
+#endif
+
+#if defined(__CUDA_BF16_TYPES_EXIST__)
+__device__ inline void unpack_pair(unsigned packed, float& low, float& high, __nv_bfloat16) {
+  low = __uint_as_float(packed << 16);
+  high = __uint_as_float(packed & 0xffff0000u);
+}
+#endif
+
+template <typename T>
+__device__ inline void unpack(unsigned packed, float& low, float& high) {
+  unpack_pair(packed, low, high, T());
+}
+
 template <typename T>
 __device__ inline unsigned pack(float low, float high) {
   return pack_pair(low, high, T());

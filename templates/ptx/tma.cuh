@@ -4,13 +4,9 @@
 // cp.async.bulk.tensor: the copy engine moves a box of a tensor between global and shared memory.
 // One thread issues it. What lies outside of the tensor is read as 0 and counts among the bytes.
 
-namespace fms {
+#include "ptx/tensor_map.cuh"
 
-// CUtensorMap of the driver, opaque. A kernel takes it as `const __grid_constant__ TensorMap`: the
-// engine reads it where the launch put it.
-struct alignas(64) TensorMap {
-  unsigned long long word[16];
-};
+namespace fms {
 
 // Makes what this thread wrote to shared memory visible to the copy engine and to wgmma.
 __device__ inline void fence_async_proxy() {

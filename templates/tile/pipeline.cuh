@@ -58,6 +58,9 @@ struct Pipeline {
     mbarrier_arrive_expect_tx(full(at.stage), bytes);
   }
 
+  // The first half of it alone.
+  __device__ void wait_empty(Position at) const { mbarrier_wait(empty(at.stage), at.parity ^ 1); }
+
   // Consumers. release() is called by whole warps, each once for a buffer, after what reads it.
   __device__ bool is_full(Position at) const {
     return mbarrier_test_wait(full(at.stage), at.parity);

@@ -99,7 +99,7 @@ TEST(AttentionModsTest, OptionsAreRecorded) {
 TEST(AttentionModsTest, ATableIsWarmedWithItsKernel) {
   Problem p = problem(mods(kAlibi));
   p.block_table = true;
-  const auto variants = resolve(to_manifest_entry(p), Target::parse("sm_80").value()).value();
+  const auto variants = resolve(to_manifest_entry(p), Target::parse("sm_75").value()).value();
   ASSERT_EQ(variants.size(), 3u);
   EXPECT_EQ(variants[0].kernel_template().name(), "attention_block_table");
   EXPECT_EQ(variants[0].value("kBlockM").as_integer(), variants[1].value("kBlockM").as_integer());

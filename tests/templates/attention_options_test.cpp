@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 
+#include "runtime/ops/attention_bias.h"
+#include "runtime/ops/attention_elements.h"
 #include "runtime/ops/attention_mods.h"
 #include "tests/templates/attention_fixture.h"
 
@@ -89,7 +93,27 @@ class AttentionOptionsTest : public AttentionTest {
             .mask = [](int b, int h, int q, int k) { return q % 5 != 2 && (k + h + b) % 3 != 0; }};
   }
 
-  std::optional<DeviceBuffer> slopes_;
+  // An array of numbers to add, of all batches and heads or of one that all share, in rows of `row`
+  // elements.
+  CaseMods bias(const Problem& p, bool shared, int row) {
+    const int heads = shared ? 1 : p.heads, batch = shared ? 1 : p.batch;
+    const auto count = static_cast<std::size_t>(batch) * heads * p.seq_q * row;
+    const auto array = std::make_shared<HostArray>(p.dtype, count);
+    array->fill_normal(4);
+    bias_ = upload(std::vector<std::byte>(array->bytes().begin(), array->bytes().end()));
+    const Strides strides{.batch = shared ? 0 : std::int64_t{heads} * p.seq_q * row,
+                          .head = shared ? 0 : std::int64_t{p.seq_q} * row,
+                          .row = row};
+    BiasMods made = bias_mods(*device_, p, {.data = bias_->data(), .strides = strides}).value();
+    return {.mods = std::move(made.mods),
+            .bytes = std::move(made.bytes),
+            .score = [array, strides, dtype = p.dtype](double score, int b, int h, int q, int k) {
+              const std::int64_t at = b * strides.batch + h * strides.head + q * strides.row + k;
+              return score + element(array->data(), at, dtype);
+            }};
+  }
+
+  std::optional<DeviceBuffer> slopes_, bias_;
 };
 
 TEST_P(AttentionOptionsTest, ValuesMayHaveAnotherDimThanKeys) {
@@ -255,6 +279,28 @@ TEST_P(AttentionOptionsTest, FunctionsOfTheUsersChangeScoresAndHideKeys) {
       verify({.problem = problem(dtype, seq_q, seq_k, head_dim), .mods = mixed()});
     }
   }
+}
+
+// In rows that a copy engine can copy, and in others.
+TEST_P(AttentionOptionsTest, AnArrayOfBiasesIsAdded) {
+  for (const DType dtype :
+       cases({DType::kFloat32, DType::kFloat16, DType::kBFloat16}, {DType::kBFloat16})) {
+    for (const bool shared : {false, true}) {
+      for (const int row : {144, 139}) {
+        if (on_cpu() && shared == (row == 144)) continue;
+        const Problem p = problem(dtype, on_cpu() ? 20 : 300, 137, 64, Mask::kCausalTopLeft);
+        verify({.problem = p, .mods = bias(p, shared, row)});
+        if (on_cpu()) continue;
+        const Problem wide = problem(dtype, 200, 137, 128);
+        verify({.problem = wide, .mods = bias(wide, shared, row)});
+      }
+    }
+  }
+  if (on_cpu()) return;
+  const Problem many = problem(DType::kBFloat16, 700, 1000, 128);
+  verify({.problem = many, .softcap = 10, .mods = bias(many, false, 1000)});
+  const Problem large = problem(DType::kBFloat16, 130, 260, 256);
+  verify({.problem = large, .mods = bias(large, false, 264)});
 }
 
 TEST_P(AttentionOptionsTest, FunctionsOfTheUsersCountWithinAPackedSequence) {

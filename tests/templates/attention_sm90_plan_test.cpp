@@ -146,6 +146,12 @@ TEST(AttentionSm90PlanTest, TheTileIsTheOneThatWasMeasuredBest) {
   }
 }
 
+TEST(AttentionSm90PlanTest, TheDynamicVariantHasTheTileOfTheExactOne) {
+  const Specialization s = plan(problem(64), kHopper).value().specialization;
+  EXPECT_EQ(value_of(s, "kPingPong"), "false");
+  EXPECT_EQ(value_of(s, "kPingPongDynamic"), "true") << "is faster there, and the same bits";
+}
+
 TEST(AttentionSm90PlanTest, ATileIsChosenForBothDims) {
   const auto tile = [](int head_dim, int value_dim) {
     Problem p = problem(head_dim);
@@ -171,6 +177,30 @@ TEST(AttentionSm90PlanTest, ScoresThatGoThroughMoreHaveTilesOfTheirOwn) {
       << "2^-11 would show";
   p.mods = some_mods();
   EXPECT_FALSE(choose_sm90_tile(p).query_registers) << "functions need registers";
+}
+
+TEST(AttentionSm90PlanTest, BiasesThatCanBeCopiedAsTilesHaveRoomUpToHeadDim128) {
+  Problem p = problem(128);
+  p.mods = Mods::make("bias.cuh",
+                      "struct Mods {\n"
+                      "  const T* bias_row(int batch, int head, int query) const;\n"
+                      "  const fms::TensorMap& bias_map() const;\n"
+                      "};\n")
+               .value();
+  for (int head_dim = 8; head_dim <= 256; head_dim += 8) {
+    for (const int seq_k : {512, 2048}) {
+      for (const Mask mask : kMasks) {
+        p.head_dim = head_dim;
+        p.seq_k = seq_k;
+        p.mask = mask;
+        const Sm90Tile tile = choose_sm90_tile(p);
+        EXPECT_EQ(tile.bias_stages, head_dim <= 128 ? 4 : 0);
+        EXPECT_LE(smem_bytes(tile, head_dim, head_dim), 227 << 10) << head_dim;
+      }
+    }
+  }
+  p.mods = some_mods();
+  EXPECT_EQ(choose_sm90_tile(p).bias_stages, 0);
 }
 
 TEST(AttentionSm90PlanTest, TilesInAWindowAreAlikeAndNeedNoPairs) {
