@@ -40,7 +40,8 @@ _HOMES = {
         "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int16", "int32", "uint32", "int64",
         "uint64", "bool_",
     ),
-    "_session": ("configure", "offline", "record", "warm", "WarmReport", "wait_for_background"),
+    "_session": ("configure", "offline", "record", "wait_for_background"),
+    "_warm": ("warm", "WarmReport"),
     "_machine": ("is_cuda_available", "doctor"),
     "_attention": (
         "attention", "flash_attention_science", "supports", "Support",
@@ -125,9 +126,9 @@ if TYPE_CHECKING:
     from ._reserved import FlashMoELayer as FlashMoELayer
     from ._reserved import flash_attention_backward as flash_attention_backward
     from ._reserved import fused_moe as fused_moe
-    from ._session import WarmReport as WarmReport
     from ._session import configure as configure
     from ._session import offline as offline
     from ._session import record as record
     from ._session import wait_for_background as wait_for_background
-    from ._session import warm as warm
+    from ._warm import WarmReport as WarmReport
+    from ._warm import warm as warm

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from ._dtypes import OPAQUE, Pointer, Scalar, code_of_numpy
@@ -136,6 +137,44 @@ def _dlpack_array(argument: Any) -> ArrayTuple:
 
     code, bits = _TORCH_CODES[name] if name in _TORCH_CODES else code_of_numpy(numpy.dtype(name))
     return tensor.data_ptr(), code, bits, device, index, False, -1, tensor
+
+
+def host_ranges(arguments: tuple[Any, ...]) -> list[tuple[int, int]]:
+    """The memory, as (address, bytes), of those of a kernel's arguments that are CPU arrays."""
+    torch = sys.modules.get("torch")
+    ranges = []
+    for argument in arguments:
+        if torch is not None and isinstance(argument, torch.Tensor):
+            if argument.device.type == "cpu":
+                size = argument.element_size()
+                strides = [size * stride for stride in argument.stride()]
+                ranges.append(_range(argument.data_ptr(), argument.shape, strides, size))
+        elif not isinstance(argument, (Scalar, Pointer, bytes, bytearray, memoryview, int, float)):
+            array = None if argument is None else _array(argument)
+            if array is not None and array[3] == CPU:
+                ranges.append(_range_of_owner(array[0], array[-1]))
+    return ranges
+
+
+def _range_of_owner(address: int, owner: Any) -> tuple[int, int]:
+    import numpy
+
+    if not isinstance(owner, numpy.ndarray):
+        owner = numpy.from_dlpack(owner)
+    return _range(address, owner.shape, owner.strides, owner.itemsize)
+
+
+def _range(
+    address: int, shape: Iterable[int], strides: Iterable[int], size: int
+) -> tuple[int, int]:
+    """From the first to past the last byte of an array's elements; strides are in bytes."""
+    first = last = address
+    for extent, stride in zip(shape, strides):
+        if extent == 0:
+            return address, 0
+        first += min(0, (extent - 1) * stride)
+        last += max(0, (extent - 1) * stride)
+    return first, last + size - first
 
 
 def stream_handle(stream: Any) -> int:

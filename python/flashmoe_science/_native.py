@@ -35,8 +35,9 @@ def _load() -> Any:
     from . import _C, _convert, _dtypes, _errors
 
     _C._set_hooks(
-        _errors.make_error, _convert.convert, _convert.stream_handle, _dtypes.parameter_text
-    )
+        _errors.make_error, _convert.convert, _convert.stream_handle, _dtypes.parameter_text,
+        _convert.host_ranges,
+    )  # fmt: skip
     _C._set_site_packages("\n".join(_site_packages()))
     atexit.register(_C.shutdown)
     return _C

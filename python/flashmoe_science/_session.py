@@ -6,13 +6,11 @@ import json
 import os
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from . import _sources
-from ._errors import UnsupportedError
 from ._native import native
 
 _options: dict[str, Any] = {}
@@ -76,21 +74,16 @@ def configure(
         target: compile for this one instead of the device's own: ``"cuda:sm_90a"``.
         dump_dir: folder for sources, code and logs of what is compiled.
         lineinfo: True: kernels carry line numbers, for profilers and debuggers.
-        sanitize: what kernels for a CPU check as they run: ``"undefined"``, ``"thread"``, or both
-            with a comma. ``"address"`` isn't here yet: it knows no arrays of Python's.
+        sanitize: what kernels for a CPU check as they run: ``"address"``, ``"undefined"``,
+            ``"thread"``, or several with commas. ``"address"`` allows the elements of the arrays
+            that a launch is given, and what lies between them; no memory behind :func:`pointer`.
         log_level: ``"debug"``, ``"info"``, ``"warn"``, ``"error"`` or ``"off"``.
         nvrtc: the NVRTC library, or a folder to look for it in.
         llvm: the LLVM library, libfms_llvm.so.
 
     Raises:
         InvalidArgumentError: an option has no such value.
-        UnsupportedError: sanitize names ``"address"``.
     """
-    if sanitize is not None and "address" in sanitize.split(","):
-        raise UnsupportedError(
-            "sanitize='address' isn't here yet: it would take every access to an array for a "
-            "fault, since it knows only memory that the runtime has allocated; `fms run` has it"
-        )
     if cache_dir is None:
         folders = None
     elif isinstance(cache_dir, (str, os.PathLike)):
@@ -111,6 +104,11 @@ def configure(
         "llvm": None if llvm is None else os.fspath(llvm),
     }
     return _Change({name: value for name, value in given.items() if value is not None})
+
+
+def current_options() -> dict[str, Any]:
+    """What configure() has set, as the native module takes it."""
+    return _options
 
 
 def offline(enabled: bool = True) -> _Change:
@@ -181,50 +179,6 @@ def _with_source(folder: Path, line: str) -> str:
         return line
     entry["template"] = file
     return json.dumps(entry)
-
-
-@dataclass(frozen=True)
-class WarmReport:
-    """What :func:`warm` did.
-
-    Attributes:
-        kernels: asked for, over all targets.
-        compiled: of those, by this call.
-        present: of those, in the store before.
-        failures: for each that failed: ``specialization``, ``target``, ``code``, ``message``,
-            ``detail``.
-    """
-
-    kernels: int
-    compiled: int
-    present: int
-    failures: list[dict[str, str]] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return not self.failures
-
-
-def warm(
-    manifest: str | os.PathLike[str], *, target: str | Iterable[str] | None = None
-) -> WarmReport:
-    """Has every kernel of a manifest compiled and in the store. Needs no GPU.
-
-    Compiles in this process, one kernel after the other; ``fms warm`` uses all cores. Ctrl-C ends
-    it; what was compiled by then is kept.
-
-    Args:
-        manifest: written by :func:`record` or by hand.
-        target: what to compile for, as ``"cuda:sm_90a"`` or ``"cpu"``, or several. None: this
-            machine's GPU, or else its CPU.
-
-    Raises:
-        IoError, InvalidArgumentError: the manifest can't be read.
-    """
-    if target is None:
-        count = native.device_count()
-        target = native.device(2, 0)["target"] if count > 0 else "cpu"
-    targets = (target,) if isinstance(target, str) else tuple(target)
-    return WarmReport(**native.warm(os.fspath(manifest), targets))
 
 
 def wait_for_background() -> None:

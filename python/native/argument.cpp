@@ -40,6 +40,7 @@ bool Arguments::read(PyObject* tuple) {
     return false;
   }
   size_ = static_cast<std::size_t>(count);
+  tuple_ = tuple;
   for (Py_ssize_t i = 0; i < count; ++i) {
     if (!read_one(PyTuple_GetItem(tuple, i), values_[i])) return false;
   }

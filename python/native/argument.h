@@ -47,9 +47,10 @@ class Arguments {
  public:
   static constexpr std::size_t kMost = 64;
 
-  // Reads a tuple. False: a Python error is set.
+  // Reads a tuple, which must live as long as this does. False: a Python error is set.
   bool read(PyObject* tuple);
 
+  PyObject* tuple() const { return tuple_; }
   std::size_t size() const { return size_; }
   const HostValue& operator[](std::size_t i) const { return values_[i]; }
 
@@ -68,6 +69,7 @@ class Arguments {
 
   std::array<HostValue, kMost> values_;
   std::size_t size_ = 0;
+  PyObject* tuple_ = nullptr;               // borrowed
   const DLPackExchangeAPI* api_ = nullptr;  // of the first array that has one
   std::optional<std::uintptr_t> stream_;    // of the first array that says it otherwise
   std::vector<Ref> kept_;                   // what converted values refer to

@@ -6,7 +6,8 @@ namespace fms::python {
 
 // The module's functions, by what they are about.
 extern PyMethodDef session_functions[];  // options, statistics, shutdown
-extern PyMethodDef store_functions[];    // the store on disk, and manifests
+extern PyMethodDef store_functions[];    // the store on disk
 extern PyMethodDef machine_functions[];  // what is found here
+extern PyMethodDef warm_functions[];     // what a manifest asks for
 
 }  // namespace fms::python

@@ -29,6 +29,7 @@ PyObject* make_module() {
   const bool good = PyModule_AddFunctions(module.get(), session_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), store_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), machine_functions) == 0 &&
+                    PyModule_AddFunctions(module.get(), warm_functions) == 0 &&
                     add(module.get(), "Launchable", Ref(make_launchable_type())) &&
                     add(module.get(), "Launch", Ref(make_launch_type())) &&
                     add(module.get(), "version",

@@ -32,10 +32,16 @@ void Session::after_fork_in_parent() {
 void Session::after_fork_in_child() {
   Session& session = get();
   if (session.jit_) new Jit(*std::move(session.jit_));
-  session.jit_.reset();
-  ++session.generation_;
+  session.use(std::nullopt);
   new std::vector<Opened>(std::exchange(session.devices_, {}));
   after_fork_in_parent();
+}
+
+void Session::use(std::optional<Jit> jit) {
+  jit_ = std::move(jit);
+  checks_addresses_ =
+      jit_ && std::ranges::count(jit_->options().sanitize, Sanitizer::kAddress) != 0;
+  ++generation_;
 }
 
 Result<Jit> Session::jit(std::uint64_t* generation) {
@@ -43,8 +49,7 @@ Result<Jit> Session::jit(std::uint64_t* generation) {
   if (!jit_) {
     FMS_TRY(JitOptions options, options_ ? Result<JitOptions>(*options_) : with_packages());
     FMS_TRY(Jit made, Jit::create(std::move(options)));
-    jit_ = std::move(made);
-    ++generation_;
+    use(std::move(made));
   }
   if (generation != nullptr) *generation = generation_;
   return *jit_;
@@ -57,8 +62,8 @@ std::optional<Jit> Session::opened() {
 
 Session::State Session::configure(std::optional<JitOptions> options) {
   const std::lock_guard lock(mutex_);
-  State before{std::exchange(options_, std::move(options)), std::exchange(jit_, std::nullopt)};
-  ++generation_;
+  State before{std::exchange(options_, std::move(options)), std::move(jit_)};
+  use(std::nullopt);
   return before;
 }
 
@@ -66,8 +71,8 @@ void Session::restore(State state) {
   std::optional<Jit> dropped;  // whose background thread is waited for: not under the lock
   const std::lock_guard lock(mutex_);
   options_ = std::move(state.options);
-  dropped = std::exchange(jit_, std::move(state.jit));
-  ++generation_;
+  dropped = std::move(jit_);
+  use(std::move(state.jit));
 }
 
 Result<JitOptions> Session::options() {

@@ -29,6 +29,9 @@ class Session {
   // Grows with every change of the Jit: what was taken from an earlier one must be asked for again.
   std::uint64_t generation() const { return generation_.load(std::memory_order_relaxed); }
 
+  // Whether kernels for a CPU that it has made check their addresses (JitOptions::sanitize).
+  bool checks_addresses() const { return checks_addresses_.load(std::memory_order_relaxed); }
+
   // Uses these options from now on. Gives what was in use, for restore().
   struct State {
     std::optional<JitOptions> options;  // nothing: from the environment
@@ -51,6 +54,7 @@ class Session {
  private:
   Session();
   Result<JitOptions> with_packages() const;  // REQUIRES: mutex_ is held
+  void use(std::optional<Jit> jit);          // REQUIRES: mutex_ is held
   static void before_fork();
   static void after_fork_in_parent();
   static void after_fork_in_child();
@@ -60,6 +64,7 @@ class Session {
   std::vector<std::filesystem::path> site_packages_;  // guarded by mutex_
   std::optional<Jit> jit_;                            // guarded by mutex_
   std::atomic<std::uint64_t> generation_{1};
+  std::atomic<bool> checks_addresses_{false};  // of jit_; false while there is none
 
   struct Opened {
     DLDevice which;

@@ -121,6 +121,7 @@ PyObject* options(PyObject*, PyObject*) {
       .set("lineinfo", all->lineinfo)
       .set("policy", to_string(all->policy))
       .set("target", all->target ? all->target->to_string() : std::string())
+      .set("max_jobs", all->max_jobs)
       .set("llvm", all->llvm)
       .set("nvrtc", all->toolkit.nvrtc)
       .release();
@@ -170,15 +171,15 @@ PyObject* shutdown(PyObject*, PyObject*) {
   return Ref::borrow(Py_None).release();
 }
 
-// _set_hooks(make_error, convert, stream_handle, parameter_text)
+// _set_hooks(make_error, convert, stream_handle, parameter_text, host_ranges)
 PyObject* set_hooks(PyObject*, PyObject* arguments) {
   Hooks given;
-  if (!PyArg_ParseTuple(arguments, "OOOO", &given.make_error, &given.convert, &given.stream_handle,
-                        &given.parameter_text)) {
+  if (!PyArg_ParseTuple(arguments, "OOOOO", &given.make_error, &given.convert, &given.stream_handle,
+                        &given.parameter_text, &given.host_ranges)) {
     return nullptr;
   }
-  for (PyObject* each :
-       {given.make_error, given.convert, given.stream_handle, given.parameter_text}) {
+  for (PyObject* each : {given.make_error, given.convert, given.stream_handle,
+                         given.parameter_text, given.host_ranges}) {
     Py_INCREF(each);  // for ever
   }
   hooks() = given;

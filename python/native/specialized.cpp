@@ -8,6 +8,7 @@
 
 #include "python/native/hooks.h"
 #include "python/native/interrupt.h"
+#include "python/native/lending.h"
 
 namespace fms::python {
 namespace {
@@ -158,6 +159,8 @@ bool Specialized::launch(const Arguments& arguments, const LaunchConfig& config,
     }
     list[i] = {packed[i].data, packed[i].size};
   }
+  std::vector<LentMemory> lent;
+  if (device->device_type == kDLCPU && !lend_arrays(arguments.tuple(), lent)) return false;
   Result<void> done;
   {
     const WithoutGil unlocked;  // a CPU's kernel runs here; a full queue of a GPU is waited for

@@ -1,12 +1,11 @@
-#include <fmt/format.h>
-
-#include <set>
+#include <optional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "python/native/dict.h"
 #include "python/native/functions.h"
 #include "python/native/hooks.h"
-#include "python/native/interrupt.h"
 #include "python/native/session.h"
 
 namespace fms::python {
@@ -137,88 +136,6 @@ PyObject* store_import(PyObject*, PyObject* arguments) {
       .release();
 }
 
-struct WarmFailure {
-  std::string specialization, target;
-  Error error;
-};
-
-struct WarmReport {
-  std::int64_t kernels = 0, compiled = 0, present = 0;
-  std::vector<WarmFailure> failures;
-};
-
-// Builds all that one entry asks for on one target. A failure is counted, and doesn't end it.
-Result<void> warm_entry(Jit& jit, const ManifestEntry& entry, const Target& target,
-                        const std::filesystem::path& folder, const CancelToken& cancel,
-                        std::set<std::string>& seen, WarmReport& report) {
-  const auto kernels = resolve(entry, target, folder);
-  if (!kernels) {
-    report.failures.push_back(
-        {fmt::format("line {}", entry.line), target.to_string(), kernels.error()});
-    return {};
-  }
-  for (const Specialization& kernel : *kernels) {
-    if (!seen.insert(target.to_string() + ' ' + kernel.to_string()).second) continue;
-    ++report.kernels;
-    const Result<Built> built = jit.build(kernel, target, cancel);
-    if (cancel.cancelled()) return fail(ErrorCode::kCancelled, "warming was cancelled");
-    if (!built) {
-      report.failures.push_back({kernel.to_string(), target.to_string(), built.error()});
-    } else {
-      ++(built->origin == Origin::kCompiled ? report.compiled : report.present);
-    }
-  }
-  return {};
-}
-
-// warm(manifest's file, tuple of targets)
-PyObject* warm(PyObject*, PyObject* arguments) {
-  const char* file = nullptr;
-  PyObject* list = nullptr;
-  if (!PyArg_ParseTuple(arguments, "sO!", &file, &PyTuple_Type, &list)) return nullptr;
-  std::vector<Target> targets;
-  for (Py_ssize_t i = 0; i < PyTuple_Size(list); ++i) {
-    const char* const text = PyUnicode_AsUTF8AndSize(PyTuple_GetItem(list, i), nullptr);
-    if (text == nullptr) return nullptr;
-    Result<Target> target = Target::parse(text);
-    if (!target) return raise(target.error());
-    targets.push_back(*std::move(target));
-  }
-  WarmReport report;
-  Result<void> done;
-  const auto work = [&](const CancelToken& cancel) {
-    done = [&]() -> Result<void> {
-      FMS_TRY(Jit jit, Session::get().jit());
-      FMS_TRY(const Manifest manifest, Manifest::read(file));
-      const std::filesystem::path folder = std::filesystem::path(file).parent_path();
-      std::set<std::string> seen;
-      for (const Target& target : targets) {
-        for (const ManifestEntry& entry : manifest.entries) {
-          FMS_TRY_VOID(warm_entry(jit, entry, target, folder, cancel, seen, report));
-        }
-      }
-      return {};
-    }();
-  };
-  if (!run_interruptible(work)) return nullptr;
-  if (!done) return raise(done.error());
-  const Ref failures = to_list(report.failures, [](const WarmFailure& failure) {
-    return Dict()
-        .set("specialization", failure.specialization)
-        .set("target", failure.target)
-        .set("code", to_string(failure.error.code))
-        .set("message", failure.error.message)
-        .set("detail", failure.error.detail)
-        .take();
-  });
-  return Dict()
-      .set("kernels", report.kernels)
-      .set("compiled", report.compiled)
-      .set("present", report.present)
-      .set("failures", Ref::borrow(failures.get()))
-      .release();
-}
-
 }  // namespace
 
 PyMethodDef store_functions[] = {
@@ -229,7 +146,6 @@ PyMethodDef store_functions[] = {
     {"store_clear", store_clear, METH_NOARGS, nullptr},
     {"store_export", store_export, METH_O, nullptr},
     {"store_import", store_import, METH_VARARGS, nullptr},
-    {"warm", warm, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
 

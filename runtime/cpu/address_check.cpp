@@ -26,7 +26,8 @@ std::string variable_text(const MemoryAccess& access, std::size_t bytes) {
 }
 
 std::string allocation_text(const Allocation& allocation) {
-  return fmt::format("a device allocation of {} {} (0x{:x})", allocation.size,
+  return fmt::format("{} of {} {} (0x{:x})",
+                     allocation.is_lent ? "an array" : "a device allocation", allocation.size,
                      bytes_word(allocation.size), allocation.address);
 }
 

@@ -79,10 +79,16 @@ std::optional<Allocation> find_allocation(std::uintptr_t address) {
   ProcessState& state = process_state();
   const std::lock_guard lock(state.objects);
   const auto after = state.allocations.upper_bound(address);
-  if (after == state.allocations.begin()) return std::nullopt;
-  const auto& [start, size] = *std::prev(after);
-  if (address - start >= size) return std::nullopt;
-  return Allocation{start, size};
+  if (after != state.allocations.begin()) {
+    const auto& [start, size] = *std::prev(after);
+    if (address - start < size) return Allocation{start, size};
+  }
+  std::optional<Allocation> found;
+  for (const auto& [start, size] : state.lent) {
+    if (address < start || address - start >= size) continue;
+    if (!found || start + size > found->address + found->size) found = {start, size, true};
+  }
+  return found;
 }
 
 std::optional<Allocation> find_near_allocation(std::uintptr_t address, std::size_t distance) {
@@ -90,16 +96,21 @@ std::optional<Allocation> find_near_allocation(std::uintptr_t address, std::size
   const std::lock_guard lock(state.objects);
   std::optional<Allocation> nearest;
   std::size_t best = distance + 1;
+  const auto consider = [&](const Allocation& each) {
+    const std::uintptr_t end = each.address + each.size;
+    const std::size_t away = address < each.address ? each.address - address
+                             : address < end        ? 0
+                                                    : address - end;
+    if (away < best) nearest = each;
+    best = std::min(best, away);
+  };
   const auto after = state.allocations.upper_bound(address);
   if (after != state.allocations.begin()) {
     const auto& [start, size] = *std::prev(after);
-    const std::size_t past = address - start < size ? 0 : address - start - size;
-    if (past < best) nearest = Allocation{start, size};
-    best = std::min(best, past);
+    consider({start, size});
   }
-  if (after != state.allocations.end() && after->first - address < best) {
-    nearest = Allocation{after->first, after->second};
-  }
+  if (after != state.allocations.end()) consider({after->first, after->second});
+  for (const auto& [start, size] : state.lent) consider({start, size, true});
   return nearest;
 }
 

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "runtime/device.h"
 
@@ -26,9 +27,10 @@ struct ProcessState {
   std::mutex objects;
   std::map<std::uintptr_t, std::size_t> allocations;         // guarded by objects; sizes by address
   std::deque<std::pair<std::uintptr_t, std::size_t>> freed;  // the last ones; guarded by objects
-  std::atomic<std::uint64_t> freed_count{0};
-  std::set<const void*> streams;  // guarded by objects
-  std::set<const void*> events;   // guarded by objects
+  std::vector<std::pair<std::uintptr_t, std::size_t>> lent;  // LentMemory; guarded by objects
+  std::atomic<std::uint64_t> freed_count{0};                 // of both
+  std::set<const void*> streams;                             // guarded by objects
+  std::set<const void*> events;                              // guarded by objects
 };
 
 ProcessState& process_state();

@@ -1,5 +1,6 @@
 """One process's runtime: its store, offline mode, manifests, threads, forks and signals."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -86,8 +87,26 @@ extern "C" __global__ void race(int* out) {
     with fms.configure(sanitize="thread"):
         with pytest.raises(fms.DriverError, match=r"race.*race\.cu:\d"):
             race[1, 32](np.zeros(32, np.int32))
-    with pytest.raises(fms.UnsupportedError, match="address"):
-        fms.configure(sanitize="thread,address")
+
+
+@pytest.mark.parametrize("view", [slice(None), slice(None, None, -1), slice(3, 90, 2)])
+def test_accesses_beside_an_array_are_found(fms, empty_store, view):
+    fill = fms.jit("""
+extern "C" __global__ void fill(int* out, int stride, int n) {
+  for (int i = threadIdx.x; i < n; i += blockDim.x) out[i * stride] = i;
+}
+""")
+    whole = np.zeros(100, np.int32)
+    part = whole[view]
+    stride, n = part.strides[0] // 4, part.size
+    with fms.configure(sanitize="address"):
+        fill[1, 32](part, stride, n)
+        assert (part == np.arange(n)).all()
+        with pytest.raises(fms.DriverError, match=r"out-of-bounds.*fill\.cu:3.*an array of"):
+            fill[1, 32](part, stride, n + 1)
+        with pytest.raises(fms.DriverError, match=r"out-of-bounds|invalid"):
+            fill[1, 32](part, -stride, n)
+    assert whole.sum() == part.sum()
 
 
 def test_what_is_recorded_can_be_warmed(fms, add, empty_store, tmp_path):
@@ -121,6 +140,37 @@ def test_two_sources_of_one_name_in_a_manifest_are_told(fms, empty_store, tmp_pa
                 x = np.zeros(1, np.int32)
                 fms.jit(f'extern "C" __global__ void twice(int* x) {{ *x = {value}; }}')[1, 1](x)
                 assert x[0] == value
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_warming_in_any_number_of_processes_compiles_the_same(
+    fms, empty_store, tmp_path, jobs, capfd
+):
+    (tmp_path / "add.cu").write_text(ADD)
+    (tmp_path / "bad.cu").write_text('extern "C" __global__ void bad(int* x) { *x = y; }')
+    lines = [{"template": "add.cu", "parameters": {"kWhat": what}} for what in (1, 2, 3)]
+    lines.append({"template": "bad.cu"})
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    report = fms.warm(manifest, target="cpu", jobs=jobs, progress=True)
+    assert (report.kernels, report.compiled, report.present) == (4, 3, 0)
+    (failure,) = report.failures
+    assert failure["code"] == "compile_failed" and "bad" in failure["specialization"]
+    assert "y" in failure["detail"]
+    assert "warming 4/4" in capfd.readouterr().err
+    assert fms.warm(manifest, target="cpu", jobs=jobs).present == 3
+
+
+def test_a_compiling_process_that_dies_is_a_failure_of_its_kernel(
+    fms, empty_store, tmp_path, monkeypatch
+):
+    (tmp_path / "add.cu").write_text(ADD)
+    lines = [{"template": "add.cu", "parameters": {"kWhat": what}} for what in (1, 2)]
+    (tmp_path / "m.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in lines))
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    report = fms.warm(tmp_path / "m.jsonl", target="cpu", jobs=2)
+    assert [each["code"] for each in report.failures] == ["internal"] * 2
+    assert "exit status 1" in report.failures[0]["message"]
 
 
 def test_a_manifest_that_cannot_be_warmed_says_what_failed(fms, empty_store, tmp_path):
