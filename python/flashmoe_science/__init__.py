@@ -17,6 +17,9 @@ Attention, exact, forward only::
     out = fms.flash_attention_science(q, k, v, causal=True)       # (batch, heads, seq, head_dim)
     out, lse = fms.attention(q, k, v, return_lse=True)            # (batch, seq, heads, head_dim)
     attn = fms.FlashMoEScienceAttention(dim=512, n_heads=8)       # a module of PyTorch
+    fms.attention(q, k, v, causal=True, window_size=(4096, 0), softcap=50.0, sinks=sinks)
+    fms.attention(q, k, v, cu_seqlens_q=starts)                   # packed: (total, heads, head_dim)
+    fms.attention(q, k, v, mods=fms.mods("alibi.cuh", slopes=slopes))  # functions of one's own
 
 Of PyTorch's tensors these are operators, torch.ops.flashmoe_science.attention_forward and
 attention_forward_lse: torch.compile, torch.export and FakeTensor know them.
@@ -46,6 +49,9 @@ _HOMES = {
     "_attention": (
         "attention", "flash_attention_science", "supports", "Support",
     ),
+    "_attention_options": ("BlockTable",),
+    "_block_table": ("block_table",),
+    "_mods": ("mods", "Mods"),
     "_modules": ("FlashMoEScienceAttention",),
     "_reserved": ("flash_attention_backward", "fused_moe", "FlashMoELayer"),
     "_errors": (
@@ -82,6 +88,8 @@ if TYPE_CHECKING:
     from ._attention import attention as attention
     from ._attention import flash_attention_science as flash_attention_science
     from ._attention import supports as supports
+    from ._attention_options import BlockTable as BlockTable
+    from ._block_table import block_table as block_table
     from ._dtypes import DType as DType
     from ._dtypes import Scalar as Scalar
     from ._dtypes import bfloat16 as bfloat16
@@ -122,6 +130,8 @@ if TYPE_CHECKING:
     from ._jit import jit as jit
     from ._machine import doctor as doctor
     from ._machine import is_cuda_available as is_cuda_available
+    from ._mods import Mods as Mods
+    from ._mods import mods as mods
     from ._modules import FlashMoEScienceAttention as FlashMoEScienceAttention
     from ._reserved import FlashMoELayer as FlashMoELayer
     from ._reserved import flash_attention_backward as flash_attention_backward

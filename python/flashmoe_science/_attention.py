@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from ._errors import Error, InvalidArgumentError, UnsupportedError
-from ._frameworks import Framework, framework_of
-from ._operators import attention_forward  # now, so that the first call needn't wait for it
-
-Layout = Literal["bshd", "bhsd", "sbhd"]
-Causal = Literal[False, True, "bottom-right", "top-left"]
-
-_HEAD_AXIS = {"bshd": 2, "bhsd": 1, "sbhd": 2}
-_BATCH_AXIS = {"bshd": 0, "bhsd": 0, "sbhd": 1}
-_ROW_AXIS = {"bshd": 1, "bhsd": 2, "sbhd": 0}
-_DTYPES = ("float32", "float16", "bfloat16")
-_MASKS = {False: 0, True: 1, "bottom-right": 1, "top-left": 2}
-
+from ._attention_checks import (
+    NO_WINDOW, Causal, Layout, check_lists, check_shapes, checked, lse_shape, run,
+)  # fmt: skip
+from ._attention_options import BlockTable
+from ._errors import Error
+from ._mods import Mods
 
 @dataclass(frozen=True)
 class Support:
@@ -45,6 +38,14 @@ def attention(
     causal: Causal = False,
     window_size: tuple[int, int] = (-1, -1),
     softcap: float = 0.0,
+    sinks: Any = None,
+    bias: Any = None,
+    mods: Mods | None = None,
+    block_table: BlockTable | None = None,
+    cu_seqlens_q: Any = None,
+    cu_seqlens_k: Any = None,
+    max_seqlen_q: int | None = None,
+    max_seqlen_k: int | None = None,
     return_lse: bool = False,
     layout: Layout = "bshd",
 ) -> Any:
@@ -56,45 +57,72 @@ def attention(
 
     Args:
         q: (batch, seq_q, heads, head_dim) in the layout ``"bshd"``; float32, float16 or bfloat16;
-            head_dim 1 to 256. A PyTorch tensor, or an array of NumPy or CuPy.
+            head_dim 1 to 256. A PyTorch tensor, or an array of NumPy or CuPy. Of packed sequences
+            (total_q, heads, head_dim).
         k: (batch, seq_k, kv_heads, head_dim), of q's type and device. kv_heads divides heads: query
             head h sees key head h // (heads / kv_heads), as in grouped-query attention.
-        v: as k.
+        v: as k, but for the last dimension, which may be another one, 1 to 256.
         softmax_scale: what scores are multiplied by. None: 1 / sqrt(head_dim).
         causal: True, or ``"bottom-right"``: query i sees keys up to i + seq_k - seq_q, as in
             FlashAttention: the last query sees all. ``"top-left"``: keys up to i, as PyTorch's
             ``is_causal``. They are the same where both lengths are.
-        window_size: only (-1, -1), which is none.
-        softcap: only 0.0, which is none.
+        window_size: (left, right): query i sees keys from i + seq_k - seq_q - left to
+            i + seq_k - seq_q + right; -1 is no limit. With causal right is 0, and ``"top-left"``
+            leaves seq_k - seq_q out.
+        softcap: above 0: a score s becomes softcap * tanh(s / softcap). 0: as it is.
+        sinks: float32, (heads,): a logit of each head that takes part in the sum of weights, as of
+            a key with no value, and in the log-sum-exp.
+        bias: added to the scores: of float32 or q's type, any shape that broadcasts to (batch,
+            heads, seq_q, seq_k), which nobody copies; -inf hides a key.
+        mods: functions of scores and masks of one's own: see :func:`flashmoe_science.mods`.
+        block_table: which tiles the mask of mods leaves: see :func:`block_table`.
+        cu_seqlens_q: int32, (batch + 1,), on q's device: sequences of several lengths lie one
+            behind the other, and sequence b has rows cu_seqlens_q[b] to cu_seqlens_q[b + 1]. They
+            must not fall, begin with 0 and end with total_q; nobody looks. layout doesn't count.
+        cu_seqlens_k: the same of k and v. None: cu_seqlens_q.
+        max_seqlen_q: at least the length of the longest sequence of queries; more are not computed.
+            None: found in cu_seqlens_q, for which the call waits for the device.
+        max_seqlen_k: the same of keys.
         return_lse: also give the logarithm of the sum of exponentials.
         layout: the order of q's dimensions: ``"bshd"``, ``"bhsd"`` or ``"sbhd"``; also of k, v and
             the result.
 
     Returns:
-        The result: q's shape, type and device, and the order of its strides. A query with no key to
-        see has zeros. With ``return_lse`` also, as the second of a tuple, float32 of shape
-        (batch, heads, seq_q): the natural logarithm of the sum of exp(softmax_scale * score); -inf
-        for such a query.
+        The result: q's shape but for v's last dimension, q's type and device, and the order of its
+        strides (contiguous if the last dimension is another one). A query with no key to see has
+        zeros. With ``return_lse`` also, as the second of a tuple, float32 of shape (batch, heads,
+        seq_q), or (heads, total_q): the natural logarithm of the sum of exp(score), and of
+        exp(sink); -inf where there is none.
 
     Raises:
         UnsupportedError: an argument has a value that isn't supported yet; the message names it.
         InvalidArgumentError: shapes, types or devices don't fit together.
         ArgumentError: an argument isn't an array.
+        CompileError: mods don't compile.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(q, torch.Tensor):
-        return _of_pytorch()(
-            q, k, v, softmax_scale, causal, window_size, softcap, return_lse, layout
-        )
-    framework = _check(q, k, v, softmax_scale, causal, window_size, softcap, layout)
-    out = framework.empty_like(q)
+        of_pytorch = _of_pytorch()
+        if (
+            sinks is None and bias is None and mods is None and cu_seqlens_q is None
+            and cu_seqlens_k is None and not softcap and window_size == NO_WINDOW
+            and block_table is None
+        ):  # fmt: skip
+            return of_pytorch(q, k, v, softmax_scale, causal, return_lse, layout)
+        return of_pytorch(
+            q, k, v, softmax_scale, causal, return_lse, layout, window_size, softcap, sinks, bias,
+            mods, block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
+        )  # fmt: skip
+    framework, options = checked(
+        q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,
+        block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
+    )  # fmt: skip
+    same = v.shape[-1] == q.shape[-1] or len(v.shape) != len(q.shape)
+    out = framework.empty_like(q) if same else framework.empty(q, (*q.shape[:-1], v.shape[-1]))
     lse = None
     if return_lse:
-        shape = q.shape
-        lse = framework.empty_lse(
-            q, (shape[_BATCH_AXIS[layout]], shape[_HEAD_AXIS[layout]], shape[_ROW_AXIS[layout]])
-        )
-    _run(framework, q, k, v, out, lse, softmax_scale, causal, layout)
+        lse = framework.empty_lse(q, lse_shape(q.shape, layout, options.packed))
+    run(framework, q, k, v, out, lse, softmax_scale, layout, options)
     return (out, lse) if return_lse else out
 
 
@@ -135,13 +163,25 @@ def supports(
     causal: Causal = False,
     window_size: tuple[int, int] = (-1, -1),
     softcap: float = 0.0,
+    sinks: Any = None,
+    bias: Any = None,
+    mods: Mods | None = None,
+    block_table: BlockTable | None = None,
+    cu_seqlens_q: Any = None,
+    cu_seqlens_k: Any = None,
+    max_seqlen_q: int | None = None,
+    max_seqlen_k: int | None = None,
     return_lse: bool = False,
     layout: Layout = "bshd",
 ) -> Support:
     """Whether :func:`attention` takes these arguments, and if not, why. Computes nothing."""
     try:
-        _check(q, k, v, softmax_scale, causal, window_size, softcap, layout)
-        _check_shapes(q, k, v, layout)
+        framework, options = checked(
+            q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,
+            block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q or 0, max_seqlen_k or 0,
+        )  # fmt: skip
+        check_shapes(q, k, v, layout, options.packed)
+        check_lists(framework, q, options, layout)
     except Error as error:
         return Support(False, error.message)
     return Support(True)
@@ -158,78 +198,3 @@ def _of_pytorch() -> Any:
 
 
 _attention_of_pytorch: Any = None
-
-
-def _mask_of(causal: Causal) -> int:
-    mask = _MASKS.get(causal) if isinstance(causal, (bool, str)) else None
-    if mask is None:
-        raise InvalidArgumentError(
-            f"causal is {causal!r}; it may be False, True, 'bottom-right' or 'top-left'"
-        )
-    return mask
-
-
-def _scale_of(scale: float | None) -> float:
-    """As the operator takes it: 0 is the default."""
-    if scale is None:
-        return 0.0
-    if scale == 0:
-        raise UnsupportedError("softmax_scale is 0: pass None for the default, or another number")
-    return scale
-
-
-def _check(
-    q: Any, k: Any, v: Any, scale: float | None, causal: Causal, window: tuple[int, int],
-    softcap: float, layout: str,
-) -> Framework:  # fmt: skip
-    if layout not in _HEAD_AXIS:
-        raise InvalidArgumentError(f"layout is {layout!r}; it may be 'bshd', 'bhsd' or 'sbhd'")
-    _mask_of(causal)
-    _scale_of(scale)
-    if tuple(window) != (-1, -1):
-        raise UnsupportedError(f"window_size is {window}: windows aren't here yet")
-    if softcap:
-        raise UnsupportedError(f"softcap is {softcap}: capped scores aren't here yet")
-    framework = framework_of("q", q)
-    for name, array in (("q", q), ("k", k), ("v", v)):
-        if type(array) is not type(q) and type(framework_of(name, array)) is not type(framework):
-            raise InvalidArgumentError(f"{name} is of another framework than q")
-        framework.check(name, array)
-    if framework.dtype_name(q) not in _DTYPES:
-        raise InvalidArgumentError(
-            f"q is of type {framework.dtype_name(q)}; it may be {', '.join(_DTYPES)}"
-        )
-    return framework
-
-
-def _check_shapes(q: Any, k: Any, v: Any, layout: str) -> None:
-    """What the operator checks too; here with nothing to be computed."""
-    for name, array in (("q", q), ("k", k), ("v", v)):
-        if len(array.shape) != 4:
-            raise InvalidArgumentError(f"{name} has {len(array.shape)} dimensions, and must have 4")
-        if array.dtype != q.dtype:
-            raise InvalidArgumentError(f"{name} has another dtype than q")
-    batch, head, row = _BATCH_AXIS[layout], _HEAD_AXIS[layout], _ROW_AXIS[layout]
-    if tuple(k.shape) != tuple(v.shape):
-        raise InvalidArgumentError(f"k and v have other shapes: {k.shape} and {v.shape}")
-    if k.shape[batch] != q.shape[batch] or k.shape[3] != q.shape[3]:
-        raise InvalidArgumentError(f"q and k don't fit together: {q.shape} and {k.shape}")
-    if not 1 <= q.shape[3] <= 256:
-        raise InvalidArgumentError(f"head_dim is {q.shape[3]}; it may be 1 to 256")
-    if k.shape[head] < 1 or q.shape[head] % k.shape[head]:
-        raise InvalidArgumentError(
-            f"kv_heads is {k.shape[head]}; it may be any divisor of heads, which is {q.shape[head]}"
-        )
-    if max(q.shape[row], k.shape[row]) > 1 << 30:
-        raise InvalidArgumentError("a sequence is longer than 1073741824")
-
-
-def _run(
-    framework: Framework, q: Any, k: Any, v: Any, out: Any, lse: Any, scale: float | None,
-    causal: Causal, layout: str,
-) -> None:  # fmt: skip
-    attention_forward(
-        framework.exported(q), framework.exported(k), framework.exported(v),
-        framework.exported(out), lse, _scale_of(scale), _mask_of(causal), layout,
-        framework.named_dtype(q), framework.stream(q),
-    )  # fmt: skip

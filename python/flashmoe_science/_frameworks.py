@@ -32,6 +32,34 @@ class Framework(Protocol):
         """A contiguous float32 array on the same device."""
         ...
 
+    def empty(self, array: Any, shape: tuple[int, ...]) -> Any:
+        """A contiguous array of the same type and device."""
+        ...
+
+    def empty_int32(self, array: Any, size: int) -> Any:
+        """So many int32 on the same device."""
+        ...
+
+    def place(self, array: Any) -> Any:
+        """The device that it is on."""
+        ...
+
+    def address(self, array: Any) -> int:
+        """Of its first element."""
+        ...
+
+    def is_contiguous(self, array: Any) -> bool:
+        """Whether elements lie one behind the other, in C's order."""
+        ...
+
+    def broadcast_strides(self, array: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Strides, in elements, of the array as broadcast to the shape; ValueError if it can't."""
+        ...
+
+    def longest(self, starts: Any) -> int:
+        """The largest difference of neighbours; waits for the device."""
+        ...
+
     def exported(self, array: Any) -> Any:
         """What tvm-ffi takes for it."""
         ...
@@ -77,6 +105,30 @@ class _Torch:
     def empty_lse(self, array: Any, shape: tuple[int, ...]) -> Any:
         return self._torch.empty(shape, dtype=self._torch.float32, device=array.device)
 
+    def empty(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return array.new_empty(shape)
+
+    def empty_int32(self, array: Any, size: int) -> Any:
+        return self._torch.empty(size, dtype=self._torch.int32, device=array.device)
+
+    def place(self, array: Any) -> Any:
+        return array.device
+
+    def address(self, array: Any) -> int:
+        return int(array.data_ptr())
+
+    def is_contiguous(self, array: Any) -> bool:
+        return bool(array.is_contiguous())
+
+    def broadcast_strides(self, array: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        try:
+            return tuple(array.expand(shape).stride())
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+
+    def longest(self, starts: Any) -> int:
+        return int(starts.diff().max().item()) if starts.numel() > 1 else 0
+
     def exported(self, array: Any) -> Any:
         return array.detach() if array.requires_grad else array
 
@@ -109,6 +161,28 @@ class _NumPy:
     def empty_lse(self, array: Any, shape: tuple[int, ...]) -> Any:
         return self._numpy.empty(shape, self._numpy.float32)
 
+    def empty(self, array: Any, shape: tuple[int, ...]) -> Any:
+        return self._numpy.empty(shape, array.dtype)
+
+    def empty_int32(self, array: Any, size: int) -> Any:
+        return self._numpy.empty(size, self._numpy.int32)
+
+    def place(self, array: Any) -> Any:
+        return "cpu"
+
+    def address(self, array: Any) -> int:
+        return int(array.ctypes.data)
+
+    def is_contiguous(self, array: Any) -> bool:
+        return bool(array.flags.c_contiguous)
+
+    def broadcast_strides(self, array: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+        strides = self._numpy.broadcast_to(array, shape).strides
+        return tuple(stride // array.itemsize for stride in strides)
+
+    def longest(self, starts: Any) -> int:
+        return int(self._numpy.diff(starts).max()) if starts.size > 1 else 0
+
     # DLPack, as tvm-ffi asks for it, knows neither bfloat16 nor arrays that may only be read.
     def exported(self, array: Any) -> Any:
         if self.named_dtype(array):
@@ -135,6 +209,12 @@ class _Writable:
 class _CuPy(_NumPy):
     def is_cuda(self, array: Any) -> bool:
         return True
+
+    def place(self, array: Any) -> Any:
+        return array.device.id
+
+    def address(self, array: Any) -> int:
+        return int(array.data.ptr)
 
     def exported(self, array: Any) -> Any:
         return array.view(self._numpy.uint16) if self.named_dtype(array) else array

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ._attention import Causal, Layout, _mask_of, attention
+from ._attention import attention
+from ._attention_checks import Causal, Layout, plain_mask_of
 from ._errors import InvalidArgumentError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class FlashMoEScienceAttention(nn.Module):
         super().__init__()
         if dropout != 0:
             raise UnsupportedError(f"dropout is {dropout}: attention without it is all there is")
-        _mask_of(causal)
+        plain_mask_of(causal)
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads

@@ -13,24 +13,38 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.autograd import forward_ad
 
-from ._attention import _BATCH_AXIS, _DTYPES, _HEAD_AXIS, _ROW_AXIS, Causal, Layout
-from ._attention import _check, _mask_of, _scale_of
+from ._attention_checks import (
+    BATCH_AXIS, DTYPES, HEAD_AXIS, NO_WINDOW, ROW_AXIS, Causal, Layout, checked, lse_shape,
+    plain_mask_of, run, scale_of,
+)  # fmt: skip
+from ._attention_options import BlockTable, Options, mask_of, softcap_of
 from ._errors import InvalidArgumentError, UnsupportedError
-from ._frameworks import refuse_gradient
+from ._frameworks import framework_of, refuse_gradient
+from ._mods import Mods
 from ._operators import attention_forward as _forward
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
-Mask = Literal["none", "bottom-right", "top-left"]
+Mask = Literal["none", "bottom-right", "top-left", "window", "window-top-left"]
 
-_MASK_NAMES: tuple[Mask, ...] = ("none", "bottom-right", "top-left")  # by the number of the kernel
+_MASK_NAMES: tuple[Mask, ...] = (  # by the number of the kernel
+    "none", "bottom-right", "top-left", "window", "window-top-left",
+)  # fmt: skip
 _MASK_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(_MASK_NAMES)}
 _MAX_ROWS = 1 << 30
 
+# Functions of mods are their source, the bytes of the struct in hexadecimal, and where in those the
+# addresses of mods_arrays belong.
 _ARGUMENTS = (
-    "(Tensor q, Tensor k, Tensor v, *, float? softmax_scale=None, str mask='none', "
-    "str layout='bshd')"
+    "(Tensor q, Tensor k, Tensor v, Tensor? sinks=None, Tensor? bias=None, "
+    "Tensor? cu_seqlens_q=None, Tensor? cu_seqlens_k=None, Tensor? block_table=None, "
+    "Tensor[]? mods_arrays=None, *, float? softmax_scale=None, str mask='none', "
+    "str layout='bshd', int window_left=-1, int window_right=-1, float softcap=0.0, "
+    "SymInt max_seqlen_q=0, SymInt max_seqlen_k=0, str[]? mods=None, str mods_bytes='', "
+    "int[]? mods_offsets=None, int[]? block_table_shape=None)"
 )
 _NAME = "flashmoe_science::attention_forward"
 _NAME_LSE = "flashmoe_science::attention_forward_lse"
@@ -60,27 +74,101 @@ _tracing_state = torch._C._get_tracing_state
 
 
 def attention(
-    q: Any, k: Any, v: Any, scale: float | None, causal: Causal, window: tuple[int, int],
-    softcap: float, return_lse: bool, layout: Layout,
+    q: Any, k: Any, v: Any, scale: float | None, causal: Causal, return_lse: bool, layout: Layout,
+    window: Any = NO_WINDOW, softcap: float = 0.0, sinks: Any = None, bias: Any = None,
+    mods: Mods | None = None, table: BlockTable | None = None, starts_q: Any = None,
+    starts_k: Any = None, max_q: int | None = None, max_k: int | None = None,
 ) -> Any:  # fmt: skip
     """:func:`flashmoe_science.attention` of PyTorch's tensors."""
-    if _is_direct(q, k, v) and window == (-1, -1) and not softcap and layout in _HEAD_AXIS:
-        out = torch.empty_like(q)
-        lse = _empty_lse(q, layout) if return_lse else None
-        _forward(q, k, v, out, lse, _scale_of(scale), _mask_of(causal), layout, "", -1)
-        return (out, lse) if return_lse else out
-    if not _is_dynamo_compiling():  # which makes nothing of our exceptions; the operator checks too
-        _check(q, k, v, scale, causal, window, softcap, layout)
+    plain = (
+        window == NO_WINDOW and not softcap and sinks is None and bias is None and mods is None
+        and starts_q is None and starts_k is None and table is None
+    )  # fmt: skip
+    if plain and _is_direct(q, k, v) and layout in HEAD_AXIS:
+        if v.shape[-1] == q.shape[-1]:
+            out = torch.empty_like(q)
+            lse = _empty_lse(q, layout) if return_lse else None
+            _forward(q, k, v, out, lse, scale_of(scale), plain_mask_of(causal), layout, "", -1)
+            return (out, lse) if return_lse else out
+    compiling = _is_dynamo_compiling()  # which makes nothing of our exceptions
+    if compiling:
+        mask, left, right = mask_of(causal, window)
+        if starts_q is not None and (max_q is None or max_k is None):
+            raise NotImplementedError("attention: pass max_seqlen_q and max_seqlen_k")
+        options = Options(
+            mask, left, right, softcap_of(softcap), sinks, bias, mods, starts_q,
+            starts_q if starts_k is None else starts_k, max_q or 0, max_k or 0, table,
+        )  # fmt: skip
+    else:  # the operator checks too
+        framework, options = checked(
+            q, k, v, scale, causal, layout, window, softcap, sinks, bias, mods, table, starts_q,
+            starts_k, max_q, max_k,
+        )  # fmt: skip
         _refuse_tangents(q, k, v)
-    elif window != (-1, -1) or softcap:
-        raise NotImplementedError("attention: windows and softcap aren't here yet")
-    mask = _MASK_NAMES[_mask_of(causal)]
-    if return_lse:
-        return attention_forward_lse(q, k, v, softmax_scale=scale, mask=mask, layout=layout)
-    return attention_forward(q, k, v, softmax_scale=scale, mask=mask, layout=layout)
+        others = [each for _, each in options.arrays()]
+        if others and _is_direct(q, k, v, *others):
+            out = _empty_output(q, v)
+            lse = _empty_lse(q, layout, options.packed) if return_lse else None
+            run(framework, q, k, v, out, lse, scale, layout, options)
+            return (out, lse) if return_lse else out
+    operator = attention_forward_lse if return_lse else attention_forward
+    return operator(q, k, v, *_tensors_of(options), **_keywords_of(options, scale, layout))
 
 
-def _is_direct(q: Any, k: Any, v: Any) -> bool:
+def _tensors_of(options: Options) -> tuple[Any, ...]:
+    """What the operator has after q, k and v."""
+    return (
+        options.sinks, options.bias, options.starts_q, options.starts_k,
+        None if options.table is None else options.table.memory,
+        None if options.mods is None else options.mods.arrays,
+    )  # fmt: skip
+
+
+def _keywords_of(options: Options, scale: float | None, layout: str) -> dict[str, Any]:
+    given: dict[str, Any] = {
+        "softmax_scale": scale, "mask": _MASK_NAMES[options.mask], "layout": layout,
+    }  # fmt: skip
+    if options.plain:
+        return given
+    mods, table = options.mods, options.table
+    given.update(
+        window_left=options.window_left, window_right=options.window_right,
+        softcap=options.softcap, max_seqlen_q=options.max_q, max_seqlen_k=options.max_k,
+    )  # fmt: skip
+    if mods is not None:
+        given.update(
+            mods=[mods.kind, mods.name, mods.text], mods_bytes=mods.hexadecimal,
+            mods_offsets=mods.offsets,
+        )  # fmt: skip
+    if table is not None:
+        given["block_table_shape"] = list(table.shape)
+    return given
+
+
+def _options_of(
+    sinks: Any, bias: Any, starts_q: Any, starts_k: Any, table: Any, mods_arrays: Any, mask: str,
+    window_left: int = -1, window_right: int = -1, softcap: float = 0.0, max_seqlen_q: int = 0,
+    max_seqlen_k: int = 0, mods: Any = None, mods_bytes: str = "", mods_offsets: Any = None,
+    block_table_shape: Any = None,
+) -> Options:  # fmt: skip
+    """The reverse of _tensors_of() and _keywords_of()."""
+    functions = None
+    if mods is not None:
+        if len(mods) != 3:
+            raise InvalidArgumentError("mods must be kind, name and text")
+        kind, name, text = mods
+        functions = Mods.restored(
+            kind, name, text, bytes.fromhex(mods_bytes), list(mods_arrays or ()),
+            list(mods_offsets or ()),
+        )  # fmt: skip
+    return Options(
+        _mask_number(mask), window_left, window_right, softcap_of(softcap), sinks, bias, functions,
+        starts_q, starts_k, max_seqlen_q, max_seqlen_k,
+        None if table is None else BlockTable(table, tuple(block_table_shape or ())),
+    )  # fmt: skip
+
+
+def _is_direct(q: Any, k: Any, v: Any, *others: Any) -> bool:
     """Whether nothing but the kernel would take note of the call.
 
     These are then tensors of PyTorch's own with memory of their own, in which the numbers stand as
@@ -99,15 +187,22 @@ def _is_direct(q: Any, k: Any, v: Any) -> bool:
         return False
     if q.is_meta or k.is_meta or v.is_meta:
         return False
+    for each in others:
+        if type(each) is not _Tensor or each.is_neg() or each.is_meta:
+            return False
+        if each.requires_grad and torch.is_grad_enabled():
+            return False
     return q.layout is _strided and _tracing_state() is None
 
 
-def _empty_lse(q: Tensor, layout: str) -> Tensor:
-    shape = q.shape
-    return torch.empty(
-        (shape[_BATCH_AXIS[layout]], shape[_HEAD_AXIS[layout]], shape[_ROW_AXIS[layout]]),
-        dtype=torch.float32, device=q.device,
-    )  # fmt: skip
+def _empty_lse(q: Tensor, layout: str, packed: bool = False) -> Tensor:
+    return torch.empty(lse_shape(q.shape, layout, packed), dtype=torch.float32, device=q.device)
+
+
+def _empty_output(q: Tensor, v: Tensor) -> Tensor:
+    if q.shape[-1] == v.shape[-1]:
+        return torch.empty_like(q)
+    return q.new_empty((*q.shape[:-1], v.shape[-1]))
 
 
 def _refuse_tangents(*tensors: Tensor) -> None:
@@ -128,40 +223,65 @@ def _mask_number(mask: str) -> int:
     return number
 
 
-def _compute(
-    q: Tensor, k: Tensor, v: Tensor, *, softmax_scale: float | None = None, mask: str = "none",
-    layout: str = "bshd",
-) -> Tensor:  # fmt: skip
+def _results(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Any, bias: Any, starts_q: Any, starts_k: Any,
+    table: Any, mods_arrays: Any, softmax_scale: float | None, mask: str, layout: str,
+    with_lse: bool, options: dict[str, Any],
+) -> tuple[Tensor, Tensor | None]:  # fmt: skip
     if q.requires_grad or k.requires_grad or v.requires_grad:
         q, k, v = q.detach(), k.detach(), v.detach()
-    out = torch.empty_like(q)
-    _forward(q, k, v, out, None, _scale_of(softmax_scale), _mask_number(mask), layout, "", -1)
-    return out
+    made = _options_of(sinks, bias, starts_q, starts_k, table, mods_arrays, mask, **options)
+    if layout not in HEAD_AXIS or q.ndim != (3 if made.packed else 4):
+        _require_shapes(q, k, v, layout, made.packed)  # raises
+    out = _empty_output(q, v)
+    lse = _empty_lse(q, layout, made.packed) if with_lse else None
+    run(framework_of("q", q), q, k, v, out, lse, softmax_scale, layout, made)
+    return out, lse
+
+
+def _compute(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Any = None, bias: Any = None, starts_q: Any = None,
+    starts_k: Any = None, table: Any = None, mods_arrays: Any = None, *,
+    softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd", **options: Any,
+) -> Tensor:  # fmt: skip
+    return _results(
+        q, k, v, sinks, bias, starts_q, starts_k, table, mods_arrays, softmax_scale, mask, layout,
+        False, options,
+    )[0]  # fmt: skip
 
 
 def _compute_lse(
-    q: Tensor, k: Tensor, v: Tensor, *, softmax_scale: float | None = None, mask: str = "none",
-    layout: str = "bshd",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    if q.requires_grad or k.requires_grad or v.requires_grad:
-        q, k, v = q.detach(), k.detach(), v.detach()
-    if layout not in _HEAD_AXIS or q.ndim != 4:
-        return _fake_lse(q, k, v, softmax_scale=softmax_scale, mask=mask, layout=layout)  # raises
-    out, lse = torch.empty_like(q), _empty_lse(q, layout)
-    _forward(q, k, v, out, lse, _scale_of(softmax_scale), _mask_number(mask), layout, "", -1)
-    return out, lse
+    q: Tensor, k: Tensor, v: Tensor, sinks: Any = None, bias: Any = None, starts_q: Any = None,
+    starts_k: Any = None, table: Any = None, mods_arrays: Any = None, *,
+    softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd", **options: Any,
+) -> Any:  # fmt: skip
+    return _results(
+        q, k, v, sinks, bias, starts_q, starts_k, table, mods_arrays, softmax_scale, mask, layout,
+        True, options,
+    )  # fmt: skip
+
+
+def _each_tensor(arguments: tuple[Any, ...]) -> Iterator[Tensor]:
+    for each in arguments:
+        if isinstance(each, (list, tuple)):
+            yield from each
+        elif each is not None:
+            yield each
 
 
 def _above_autograd(operator: Any, compute: Any) -> Any:
     """The operator's kernel for autograd: without one, a gradient would silently be zero."""
 
-    def above(q: Tensor, k: Tensor, v: Tensor, **options: Any) -> Any:
+    def above(q: Tensor, k: Tensor, v: Tensor, *tensors: Any, **options: Any) -> Any:
         for name, tensor in zip("qkv", (q, k, v)):
             refuse_gradient(torch, name, tensor)
-        if _is_direct(q, k, v):
-            return compute(q, k, v, **options)
+        others = list(_each_tensor(tensors))
+        for tensor in others:
+            refuse_gradient(torch, "an option of attention", tensor)
+        if _is_direct(q, k, v, *others):
+            return compute(q, k, v, *tensors, **options)
         with torch._C._AutoDispatchBelowAutograd():
-            return operator(q, k, v, **options)
+            return operator(q, k, v, *tensors, **options)
 
     return above
 
@@ -171,47 +291,62 @@ def _require(holds: bool | torch.SymBool, message: str) -> None:
     check(holds, lambda: f"can't compute attention: {message}")
 
 
-def _fake(
-    q: Tensor, k: Tensor, v: Tensor, *, softmax_scale: float | None = None, mask: str = "none",
-    layout: str = "bshd",
-) -> Tensor:  # fmt: skip
-    _mask_number(mask)
-    _scale_of(softmax_scale)
-    if layout not in _HEAD_AXIS:
+def _require_shapes(q: Tensor, k: Tensor, v: Tensor, layout: str, packed: bool) -> None:
+    if layout not in HEAD_AXIS:
         raise InvalidArgumentError(f"layout is {layout!r}; it may be 'bshd', 'bhsd' or 'sbhd'")
-    batch, head, row = _BATCH_AXIS[layout], _HEAD_AXIS[layout], _ROW_AXIS[layout]
-    dtypes = tuple(getattr(torch, name) for name in _DTYPES)
-    _require(q.dtype in dtypes, f"dtype is {q.dtype}; it may be {', '.join(_DTYPES)}")
+    rank = 3 if packed else 4
+    batch, head, row = BATCH_AXIS[layout], HEAD_AXIS[layout], ROW_AXIS[layout]
+    if packed:
+        head, row = 1, 0
+    dtypes = tuple(getattr(torch, name) for name in DTYPES)
+    _require(q.dtype in dtypes, f"dtype is {q.dtype}; it may be {', '.join(DTYPES)}")
     for name, each in (("q", q), ("k", k), ("v", v)):
-        _require(each.ndim == 4, f"{name} has {each.ndim} dimensions, and must have 4")
+        _require(each.ndim == rank, f"{name} has {each.ndim} dimensions, and must have {rank}")
         _require(each.dtype == q.dtype, f"{name} has another dtype than q")
         _require(each.device == q.device, f"{name} is on another device than q")
-        _require(each.shape[batch] == q.shape[batch], f"{name}'s batch is not q's")
-        _require(each.shape[3] == q.shape[3], f"{name}'s head dimension is not q's")
+        if not packed:
+            _require(each.shape[batch] == q.shape[batch], f"{name}'s batch is not q's")
         _require(each.shape[row] <= _MAX_ROWS, f"{name} is longer than {_MAX_ROWS}")
         _require(
-            each.shape[3] == 1 or each.stride(3) == 1,
-            f"{name} has a stride of {each.stride(3)} in its last dimension, and must have 1",
+            each.shape[-1] == 1 or each.stride(-1) == 1,
+            f"{name} has a stride of {each.stride(-1)} in its last dimension, and must have 1",
         )
-    _require(1 <= q.shape[3] and q.shape[3] <= 256, f"head_dim is {q.shape[3]}; it may be 1 to 256")
+        _require(
+            1 <= each.shape[-1] and each.shape[-1] <= 256,
+            f"{name}'s head dimension is {each.shape[-1]}; it may be 1 to 256",
+        )
+    _require(k.shape[-1] == q.shape[-1], "k's head dimension is not q's")
     _require(k.shape[head] == v.shape[head], "v's number of heads is not k's")
     _require(k.shape[row] == v.shape[row], "v's length is not k's")
     _require(k.shape[head] >= 1, "k has no heads")
     _require(q.shape[head] % k.shape[head] == 0, "k's heads are no divisor of q's")
-    return torch.empty_like(q)
+
+
+def _fake(
+    q: Tensor, k: Tensor, v: Tensor, sinks: Any = None, bias: Any = None, starts_q: Any = None,
+    starts_k: Any = None, table: Any = None, mods_arrays: Any = None, *,
+    softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd", **options: Any,
+) -> Tensor:  # fmt: skip
+    _mask_number(mask)
+    scale_of(softmax_scale)
+    softcap_of(options.get("softcap", 0))
+    _require_shapes(q, k, v, layout, starts_q is not None)
+    for each in _each_tensor((sinks, bias, starts_q, starts_k, table, mods_arrays)):
+        _require(each.device == q.device, "an option's array is on another device than q")
+    return _empty_output(q, v)
 
 
 def _fake_lse(
-    q: Tensor, k: Tensor, v: Tensor, *, softmax_scale: float | None = None, mask: str = "none",
-    layout: str = "bshd",
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    out = _fake(q, k, v, softmax_scale=softmax_scale, mask=mask, layout=layout)
-    return out, _empty_lse(q, layout)
+    q: Tensor, k: Tensor, v: Tensor, *tensors: Any, layout: str = "bshd", **options: Any
+) -> tuple[Tensor, Tensor]:
+    out = _fake(q, k, v, *tensors, layout=layout, **options)
+    packed = len(tensors) > 2 and tensors[2] is not None
+    return out, _empty_lse(q, layout, packed)
 
 
 def _fold(tensor: Tensor, axis: int | None, size: int, layout: str) -> Tensor:
     """A batch that vmap has taken out, put in front of the tensor's own batch, as one."""
-    batch = _BATCH_AXIS[layout]
+    batch = BATCH_AXIS[layout]
     if axis is None:
         whole = tensor.unsqueeze(batch).expand(
             *tensor.shape[:batch], size, *tensor.shape[batch:]
@@ -222,27 +357,33 @@ def _fold(tensor: Tensor, axis: int | None, size: int, layout: str) -> Tensor:
     return folded if folded.stride(3) == 1 else folded.contiguous()
 
 
+def _folded(
+    info: Any, axes: tuple[Any, ...], tensors: tuple[Any, ...], layout: str
+) -> list[Tensor]:
+    """q, k and v with what vmap has taken out in their batch."""
+    sinks, *others = (*tensors[3:], None)
+    if any(each is not None for each in others):
+        raise UnsupportedError("vmap over attention with bias, mods or packed sequences isn't here")
+    if sinks is not None and axes[3] is not None:
+        raise UnsupportedError("vmap over attention's sinks isn't here")
+    return [_fold(each, axis, info.batch_size, layout) for each, axis in zip(tensors[:3], axes)]
+
+
 def _vmap(
-    info: Any, axes: tuple[Any, ...], q: Tensor, k: Tensor, v: Tensor, *,
-    softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd",
-) -> tuple[Tensor, int]:  # fmt: skip
-    size, batch = info.batch_size, _BATCH_AXIS[layout]
-    out = attention_forward(
-        *(_fold(each, axis, size, layout) for each, axis in zip((q, k, v), axes)),
-        softmax_scale=softmax_scale, mask=mask, layout=layout,
-    )  # fmt: skip
+    info: Any, axes: tuple[Any, ...], *tensors: Any, layout: str = "bshd", **options: Any
+) -> tuple[Tensor, int]:
+    size, batch = info.batch_size, BATCH_AXIS[layout]
+    folded = _folded(info, axes, tensors, layout)
+    out = attention_forward(*folded, *tensors[3:4], layout=layout, **options)
     return out.unflatten(batch, (size, -1)), batch
 
 
 def _vmap_lse(
-    info: Any, axes: tuple[Any, ...], q: Tensor, k: Tensor, v: Tensor, *,
-    softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd",
-) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:  # fmt: skip
-    size, batch = info.batch_size, _BATCH_AXIS[layout]
-    out, lse = attention_forward_lse(
-        *(_fold(each, axis, size, layout) for each, axis in zip((q, k, v), axes)),
-        softmax_scale=softmax_scale, mask=mask, layout=layout,
-    )  # fmt: skip
+    info: Any, axes: tuple[Any, ...], *tensors: Any, layout: str = "bshd", **options: Any
+) -> tuple[tuple[Tensor, Tensor], tuple[int, int]]:
+    size, batch = info.batch_size, BATCH_AXIS[layout]
+    folded = _folded(info, axes, tensors, layout)
+    out, lse = attention_forward_lse(*folded, *tensors[3:4], layout=layout, **options)
     return (out.unflatten(batch, (size, -1)), lse.unflatten(0, (size, -1))), (batch, 0)
 
 

@@ -19,8 +19,8 @@ import jax
 import numpy as np
 
 from . import _xla
-from ._attention import (
-    _BATCH_AXIS, _DTYPES, _HEAD_AXIS, _ROW_AXIS, Causal, Layout, _check_shapes, _mask_of, _scale_of,
+from ._attention_checks import (
+    BATCH_AXIS, DTYPES, HEAD_AXIS, ROW_AXIS, Causal, Layout, check_shapes, plain_mask_of, scale_of,
 )  # fmt: skip
 from ._errors import InvalidArgumentError
 from ._jit import Extent, KernelTemplate, LaunchConfig
@@ -59,20 +59,20 @@ def attention(
     Raises:
         InvalidArgumentError: shapes or types don't fit together.
     """
-    if layout not in _HEAD_AXIS:
+    if layout not in HEAD_AXIS:
         raise InvalidArgumentError(f"layout is {layout!r}; it may be 'bshd', 'bhsd' or 'sbhd'")
     q, k, v = (jax.numpy.asarray(each) for each in (q, k, v))
-    if q.dtype.name not in _DTYPES:
-        raise InvalidArgumentError(f"q is of {q.dtype.name}; it may be {', '.join(_DTYPES)}")
-    _check_shapes(q, k, v, layout)
+    if q.dtype.name not in DTYPES:
+        raise InvalidArgumentError(f"q is of {q.dtype.name}; it may be {', '.join(DTYPES)}")
+    check_shapes(q, k, v, layout)
     struct: Any = jax.ShapeDtypeStruct
-    shapes = [struct(q.shape, q.dtype)]
+    shapes = [struct((*q.shape[:3], v.shape[3]), q.dtype)]
     if return_lse:
-        axes = _BATCH_AXIS[layout], _HEAD_AXIS[layout], _ROW_AXIS[layout]
+        axes = BATCH_AXIS[layout], HEAD_AXIS[layout], ROW_AXIS[layout]
         shapes.append(struct(tuple(q.shape[i] for i in axes), np.float32))
     call = jax.ffi.ffi_call(_ATTENTION, shapes, vmap_method="sequential")
     out = call(
-        q, k, v, scale=np.float64(_scale_of(softmax_scale)), mask=np.int32(_mask_of(causal)),
+        q, k, v, scale=np.float64(scale_of(softmax_scale)), mask=np.int32(plain_mask_of(causal)),
         layout=layout,
     )  # fmt: skip
     return tuple(out) if return_lse else out[0]

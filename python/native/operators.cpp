@@ -1,6 +1,7 @@
 #include "python/native/operators.h"
 
 #include <fmt/format.h>
+#include <tvm/ffi/container/array.h>
 #include <tvm/ffi/container/tensor.h>
 #include <tvm/ffi/error.h>
 #include <tvm/ffi/extra/c_env_api.h>
@@ -9,132 +10,95 @@
 #include <tvm/ffi/reflection/registry.h>
 #include <tvm/ffi/string.h>
 
-#include <limits>
+#include <cstring>
+#include <filesystem>
 #include <memory>
-#include <optional>
+#include <mutex>
 #include <string>
+#include <vector>
 
+#include "python/native/attention_arrays.h"
 #include "python/native/interrupt.h"
 #include "python/native/session.h"
 #include "python/native/signature.h"
 #include "runtime/ops/attention.h"
+#include "runtime/ops/attention_bias.h"
+#include "runtime/ops/attention_mods.h"
+#include "runtime/ops/block_table.h"
 
 namespace fms::python {
 namespace {
 
 namespace ffi = tvm::ffi;
 
-// The package's Python code makes an exception of the class that the code names, and finds message
-// and detail apart again by the separator.
-[[noreturn]] void throw_error(const Error& error) {
-  throw ffi::Error(fmt::format("flashmoe_science.{}", to_string(error.code)),
-                   error.message + '\x1e' + error.detail, "");
-}
+// Functions of scores and masks that Python has made, by number. Kept as long as the process:
+// they are few, and equal sources are one.
+class KnownMods {
+ public:
+  static KnownMods& get() {
+    static KnownMods& known = *new KnownMods;
+    return known;
+  }
+  std::int64_t add(std::shared_ptr<const attention::Mods> mods) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (all_[i] == mods) return static_cast<std::int64_t>(i);
+    }
+    all_.push_back(std::move(mods));
+    return static_cast<std::int64_t>(all_.size()) - 1;
+  }
+  std::shared_ptr<const attention::Mods> at(std::int64_t number) {
+    const std::lock_guard lock(mutex_);
+    if (number < 0 || number >= static_cast<std::int64_t>(all_.size())) {
+      throw_invalid(fmt::format("no mods have the number {}", number));
+    }
+    return all_[static_cast<std::size_t>(number)];
+  }
 
-[[noreturn]] void throw_invalid(std::string message) {
-  throw_error({ErrorCode::kInvalidArgument, "can't compute attention: " + std::move(message), {}});
-}
-
-// Where a layout has batch, head and row; the last dimension is the head's.
-struct Axes {
-  int batch, head, row;
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<const attention::Mods>> all_;  // guarded by mutex_
 };
 
-Axes axes_of(const std::string& layout) {
-  if (layout == "bshd") return {.batch = 0, .head = 2, .row = 1};
-  if (layout == "bhsd") return {.batch = 0, .head = 1, .row = 2};
-  if (layout == "sbhd") return {.batch = 1, .head = 2, .row = 0};
-  throw_invalid(fmt::format("layout is '{}'; it may be bshd, bhsd or sbhd", layout));
+// flashmoe_science.attention_mods: the number of functions of scores and masks. `kind` says what
+// `name` is: "source" (of `text`), "file" (a path), "embedded" (`text` stands in front of it).
+std::int64_t attention_mods(ffi::String kind, ffi::String name, ffi::String text) {
+  const std::string given(name), source(text);
+  auto made = kind == "file"       ? attention::Mods::read(std::filesystem::path(given))
+              : kind == "embedded" ? attention::Mods::embedded(given, source)
+                                   : attention::Mods::make(given, source);
+  if (!made) throw_error(made.error());
+  return KnownMods::get().add(*std::move(made));
 }
 
-// An array in the words of attention.
-struct Array {
-  void* data;
-  int batch, heads, rows, head_dim;
-  attention::Strides strides;
-};
-
-int extent(const ffi::TensorView& tensor, int axis, const char* name) {
-  const std::int64_t value = tensor.size(axis);
-  if (value > std::numeric_limits<int>::max()) {
-    throw_invalid(fmt::format("{} has {} elements along axis {}", name, value, axis));
-  }
-  return static_cast<int>(value);
+// flashmoe_science.attention_mods_text: the file that declares the struct.
+ffi::String attention_mods_text(std::int64_t number) {
+  return ffi::String(KnownMods::get().at(number)->files()[0].text);
 }
 
-Array read(const ffi::TensorView& tensor, const Axes& axes, const char* name) {
-  if (tensor.ndim() != 4) {
-    throw_invalid(fmt::format("{} has {} dimensions, and must have 4", name, tensor.ndim()));
-  }
-  const Array array{.data = static_cast<std::byte*>(tensor.data_ptr()) + tensor.byte_offset(),
-                    .batch = extent(tensor, axes.batch, name),
-                    .heads = extent(tensor, axes.head, name),
-                    .rows = extent(tensor, axes.row, name),
-                    .head_dim = extent(tensor, 3, name),
-                    .strides = {.batch = tensor.stride(axes.batch),
-                                .head = tensor.stride(axes.head),
-                                .row = tensor.stride(axes.row)}};
-  // Arrays with no element, or one, have any strides.
-  if (tensor.numel() > 1 && array.head_dim > 1 && tensor.stride(3) != 1) {
-    throw_invalid(
-        fmt::format("{} has a stride of {} in its last dimension, and must have 1: make "
-                    "it contiguous",
-                    name, tensor.stride(3)));
-  }
-  return array;
+DLDevice device_of(const ffi::TensorView& q) {
+  DLDevice device = q.device();
+  if (device.device_type == kDLCUDAManaged) device.device_type = kDLCUDA;
+  if (device.device_type == kDLCUDAHost) device = {kDLCPU, 0};
+  return device;
 }
 
-// `named`: what the elements really are, where the array can only say their size (bfloat16 in
-// NumPy); empty: what it says.
-DType element_type(const ffi::TensorView& q, const std::string& named) {
-  if (!named.empty()) {
-    if (const auto dtype = parse_dtype(named)) return *dtype;
-    throw_invalid(fmt::format("'{}' is no type", named));
-  }
-  const NumberType type{q.dtype().code, q.dtype().bits};
-  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
-    if (number_type_of(dtype) == type) return dtype;
-  }
-  throw_invalid(
-      fmt::format("dtype is {}; it may be float32, float16 or bfloat16", to_string(type)));
+// -1 is the current one of the tensors' framework.
+StreamView stream_of(DLDevice device, std::int64_t given) {
+  if (given >= 0) return StreamView{reinterpret_cast<void*>(given)};
+  return StreamView{device.device_type == kDLCUDA
+                        ? TVMFFIEnvGetStream(device.device_type, device.device_id)
+                        : nullptr};
 }
 
-void check_alike(const ffi::TensorView& q, const ffi::TensorView& other, const char* name) {
-  const DLDataType a = q.dtype(), b = other.dtype();
-  if (a.code != b.code || a.bits != b.bits || b.lanes != 1) {
-    throw_invalid(fmt::format("{} has another dtype than q: {}, and q {}", name,
-                              to_string(NumberType{b.code, b.bits}),
-                              to_string(NumberType{a.code, a.bits})));
-  }
-  if (q.device().device_type != other.device().device_type ||
-      q.device().device_id != other.device().device_id) {
-    throw_invalid(fmt::format("{} is on another device than q", name));
-  }
-}
-
-void check_equal(int got, int expected, const char* what) {
-  if (got == expected) return;
-  throw_invalid(fmt::format("{} is {}, and must be {}", what, got, expected));
-}
-
-float* read_lse(const ffi::TensorView& lse, const ffi::TensorView& q, const Array& queries) {
-  const NumberType type{lse.dtype().code, lse.dtype().bits};
-  if (lse.ndim() != 3 || lse.size(0) != queries.batch || lse.size(1) != queries.heads ||
-      lse.size(2) != queries.rows || !lse.IsContiguous() ||
-      type != number_type_of(DType::kFloat32) ||
-      lse.device().device_type != q.device().device_type) {
-    throw_invalid("lse must be float32, contiguous, (batch, heads, seq_q), and on q's device");
-  }
-  return reinterpret_cast<float*>(static_cast<std::byte*>(lse.data_ptr()) + lse.byte_offset());
-}
-
-// Runs at once if the kernel is loaded; else on another thread, where Ctrl-C ends its compile.
-void run(DLDevice which, StreamView stream, const attention::Problem& problem,
-         const attention::Arguments& arguments) {
+// Runs work(jit, device, options) at once if its kernels are loaded; else on another thread, where
+// Ctrl-C ends their compile.
+template <typename Work>
+void run(DLDevice which, const Work& work) {
   const auto attempt = [&](const GetOptions& options) -> Result<void> {
     FMS_TRY(Jit jit, Session::get().jit());
     FMS_TRY(const auto device, Session::get().device(which));
-    return attention::forward(jit, device, stream, problem, arguments, options);
+    return work(jit, device, options);
   };
   Result<void> done = attempt({.may_build = false});
   if (!done && done.error().code == ErrorCode::kNotFound) {
@@ -147,67 +111,278 @@ void run(DLDevice which, StreamView stream, const attention::Problem& problem,
   if (!done) throw_error(done.error());
 }
 
+// A call as attention has it.
+struct Call {
+  attention::Problem problem;
+  attention::Arguments arguments;
+  DLDevice device{kDLCPU, 0};
+  Array queries;
+  Axes axes;
+
+  Call(const ffi::TensorView& q, const ffi::TensorView& k, const ffi::TensorView& v, int mask,
+       const std::string& layout, const std::string& dtype, bool packed)
+      : device(device_of(q)), axes(axes_of(layout, packed)) {
+    queries = read_array(q, axes, "q");
+    const Array keys = read_array(k, axes, "k"), values = read_array(v, axes, "v");
+    check_alike(q, k, "k");
+    check_alike(q, v, "v");
+    check_equal(keys.batch, queries.batch, "k's batch");
+    check_equal(values.batch, queries.batch, "v's batch");
+    check_equal(values.heads, keys.heads, "v's number of heads");
+    check_equal(values.rows, keys.rows, "v's length");
+    check_equal(keys.columns, queries.columns, "k's head dimension");
+    if (mask < 0 || mask > 4) throw_invalid(fmt::format("mask is {}; it may be 0 to 4", mask));
+    problem = {.dtype = element_type(q, dtype),
+               .batch = queries.batch,
+               .heads = queries.heads,
+               .kv_heads = keys.heads,
+               .seq_q = queries.rows,
+               .seq_k = keys.rows,
+               .head_dim = queries.columns,
+               .value_dim = values.columns,
+               .mask = static_cast<attention::Mask>(mask)};
+    arguments.q = queries.data;
+    arguments.k = keys.data;
+    arguments.v = values.data;
+    arguments.q_strides = queries.strides;
+    arguments.k_strides = keys.strides;
+    arguments.v_strides = values.strides;
+    if (values.columns == 0) throw_invalid("v's head dimension is 0");
+    if (values.columns == queries.columns) problem.value_dim = 0;
+  }
+
+  void set_output(const ffi::TensorView& q, const ffi::TensorView& out,
+                  const ffi::Optional<ffi::TensorView>& lse) {
+    const Array results = read_array(out, axes, "out");
+    check_alike(q, out, "out");
+    check_equal(results.batch, queries.batch, "out's batch");
+    check_equal(results.heads, queries.heads, "out's number of heads");
+    check_equal(results.rows, queries.rows, "out's length");
+    check_equal(results.columns, problem.value_columns(), "out's head dimension");
+    arguments.o = results.data;
+    arguments.o_strides = results.strides;
+    problem.return_lse = lse.has_value();
+    if (lse.has_value()) arguments.lse = read_lse(*lse, q, queries, axes);
+  }
+
+  void set_window(int left, int right) {
+    arguments.window_left = left;
+    arguments.window_right = right;
+  }
+
+  void set_packed(const ffi::TensorView& q, const ffi::TensorView& starts_q,
+                  const ffi::TensorView& starts_k, int max_q, int max_k) {
+    const std::int64_t count = starts_q.ndim() == 1 ? starts_q.size(0) : 0;
+    if (count < 1) throw_invalid("cu_seqlens_q must be int32, (batch + 1,), with a first 0");
+    problem.packed = true;
+    problem.batch = static_cast<int>(count) - 1;
+    arguments.total_q = problem.seq_q;
+    arguments.total_k = problem.seq_k;
+    problem.seq_q = max_q;
+    problem.seq_k = max_k;
+    arguments.cu_seqlens_q = static_cast<const std::int32_t*>(
+        read_list(starts_q, q, DType::kInt32, count, "cu_seqlens_q"));
+    arguments.cu_seqlens_k = static_cast<const std::int32_t*>(
+        read_list(starts_k, q, DType::kInt32, count, "cu_seqlens_k"));
+  }
+
+  // `bytes` outlives the call.
+  void set_mods(std::int64_t number, const ffi::Bytes& bytes) {
+    if (number < 0) return;
+    problem.mods = KnownMods::get().at(number);
+    arguments.mods = bytes.data();
+    arguments.mods_bytes = bytes.size();
+  }
+
+  bool is_empty() const { return problem.batch == 0; }
+};
+
+using Optional = ffi::Optional<ffi::TensorView>;
+
+// As attention_block_table() gives it.
+attention::BlockTableShape shape_of(const ffi::Array<std::int64_t>& numbers) {
+  if (numbers.size() != 10) throw_invalid("block_table_shape must have ten numbers");
+  const auto at = [&](std::size_t i) { return static_cast<int>(numbers[i]); };
+  return {.tiles_q = at(0),
+          .tiles_k = at(1),
+          .batch = at(2),
+          .heads = at(3),
+          .block_m = at(4),
+          .block_n = at(5),
+          .from_last = at(6) != 0,
+          .seq_q = at(7),
+          .seq_k = at(8)};
+}
+
 // flashmoe_science.attention_forward: writes softmax(scale * q k^T, masked) v to `out`.
 //
-// mask: 0 none, 1 causal aligned to the last key, 2 causal aligned to the first. stream: -1 is the
-// current one of the tensors' framework.
+// mask: 0 none, 1 causal aligned to the last key, 2 causal aligned to the first, 3 and 4 with a
+// window.
 void attention_forward(ffi::TensorView q, ffi::TensorView k, ffi::TensorView v, ffi::TensorView out,
-                       ffi::Optional<ffi::TensorView> lse, double scale, int mask,
-                       ffi::String layout, ffi::String dtype, std::int64_t stream) {
-  const Axes axes = axes_of(layout);
-  const Array queries = read(q, axes, "q"), keys = read(k, axes, "k"), values = read(v, axes, "v"),
-              results = read(out, axes, "out");
-  check_alike(q, k, "k");
-  check_alike(q, v, "v");
-  check_alike(q, out, "out");
-  check_equal(keys.batch, queries.batch, "k's batch");
-  check_equal(values.batch, queries.batch, "v's batch");
-  check_equal(values.heads, keys.heads, "v's number of heads");
-  check_equal(values.rows, keys.rows, "v's length");
-  check_equal(keys.head_dim, queries.head_dim, "k's head dimension");
-  check_equal(values.head_dim, queries.head_dim, "v's head dimension");
-  check_equal(results.batch, queries.batch, "out's batch");
-  check_equal(results.heads, queries.heads, "out's number of heads");
-  check_equal(results.rows, queries.rows, "out's length");
-  check_equal(results.head_dim, queries.head_dim, "out's head dimension");
-  if (mask < 0 || mask > 2) throw_invalid(fmt::format("mask is {}; it may be 0, 1 or 2", mask));
-  const attention::Problem problem{.dtype = element_type(q, dtype),
-                                   .batch = queries.batch,
-                                   .heads = queries.heads,
-                                   .kv_heads = keys.heads,
-                                   .seq_q = queries.rows,
-                                   .seq_k = keys.rows,
-                                   .head_dim = queries.head_dim,
-                                   .mask = static_cast<attention::Mask>(mask),
-                                   .return_lse = lse.has_value()};
-  if (problem.batch == 0) return;
-  const attention::Arguments arguments{
-      .q = queries.data,
-      .k = keys.data,
-      .v = values.data,
-      .o = results.data,
-      .lse = lse.has_value() ? read_lse(*lse, q, queries) : nullptr,
-      .q_strides = queries.strides,
-      .k_strides = keys.strides,
-      .v_strides = values.strides,
-      .o_strides = results.strides,
-      .scale = static_cast<float>(scale)};
-  DLDevice device = q.device();
-  if (device.device_type == kDLCUDAManaged) device.device_type = kDLCUDA;
-  if (device.device_type == kDLCUDAHost) device = {kDLCPU, 0};
-  StreamView on{reinterpret_cast<void*>(stream)};
-  if (stream < 0) {
-    on.handle = device.device_type == kDLCUDA
-                    ? TVMFFIEnvGetStream(device.device_type, device.device_id)
-                    : nullptr;
+                       Optional lse, double scale, int mask, ffi::String layout, ffi::String dtype,
+                       std::int64_t stream) {
+  Call call(q, k, v, mask, layout, dtype, /*packed=*/false);
+  call.set_output(q, out, lse);
+  call.arguments.scale = static_cast<float>(scale);
+  if (call.is_empty()) return;
+  const StreamView on = stream_of(call.device, stream);
+  run(call.device, [&](Jit& jit, const std::shared_ptr<Device>& device, const GetOptions& options) {
+    return attention::forward(jit, device, on, call.problem, call.arguments, options);
+  });
+}
+
+// Of q's type as far as its size says, which is all that NumPy's bfloat16 has, or float32.
+void check_bias(const ffi::TensorView& q, const ffi::TensorView& bias,
+                const ffi::Array<std::int64_t>& strides, DType dtype) {
+  const DLDataType type = bias.dtype();
+  const bool alike = type.code == q.dtype().code && type.bits == q.dtype().bits;
+  if (strides.size() != 4 || bias.device().device_type != q.device().device_type ||
+      bias.device().device_id != q.device().device_id ||
+      !(alike || NumberType{type.code, type.bits} == number_type_of(DType::kFloat32))) {
+    throw_invalid(fmt::format("bias must be float32 or {}, with four strides, and on q's device",
+                              to_string(dtype)));
   }
-  run(device, on, problem, arguments);
+}
+
+// A bias as functions of scores; `bytes` has their struct, and outlives the call.
+Result<void> add_bias(const Device& device, const ffi::TensorView& bias,
+                      const ffi::Array<std::int64_t>& strides, Call& call,
+                      std::vector<std::byte>& bytes) {
+  const void* data = static_cast<std::byte*>(bias.data_ptr()) + bias.byte_offset();
+  const std::int64_t in_order[] = {strides[0], strides[1], strides[2], strides[3]};
+  const bool is_float = bias.dtype().bits == 32;
+  // Keys one behind the other, of q's type: what the kernels read best.
+  if (in_order[3] == 1 && is_float == (call.problem.dtype == DType::kFloat32)) {
+    FMS_TRY(attention::BiasMods made,
+            attention::bias_mods(
+                device, call.problem,
+                {.data = data,
+                 .strides = {.batch = in_order[0], .head = in_order[1], .row = in_order[2]}}));
+    call.problem.mods = std::move(made.mods);
+    bytes = std::move(made.bytes);
+  } else {
+    FMS_TRY(call.problem.mods,
+            attention::Mods::embedded("bias", is_float ? "" : "#define FMS_BIAS_ELEMENT T\n"));
+    bytes.resize(sizeof data + sizeof in_order);
+    std::memcpy(bytes.data(), &data, sizeof data);
+    std::memcpy(bytes.data() + sizeof data, in_order, sizeof in_order);
+  }
+  call.arguments.mods = bytes.data();
+  call.arguments.mods_bytes = bytes.size();
+  return {};
+}
+
+// The same with options. bias_strides: of a batch, head, query and key, 0 where these share it.
+// softcap: 0 is none. max_q, max_k: the longest of packed sequences. mods:
+// -1 is none, else a number of attention_mods(), with the bytes of its struct. table: what
+// attention_block_table() wrote, of the shape that it gave.
+void attention_forward_options(ffi::TensorView q, ffi::TensorView k, ffi::TensorView v,
+                               ffi::TensorView out, Optional lse, double scale, int mask,
+                               ffi::String layout, ffi::String dtype, std::int64_t stream,
+                               int window_left, int window_right, double softcap, Optional sinks,
+                               Optional bias, ffi::Array<std::int64_t> bias_strides,
+                               Optional starts_q, Optional starts_k, int max_q, int max_k,
+                               std::int64_t mods, ffi::Bytes mods_bytes, Optional table,
+                               ffi::Array<std::int64_t> table_shape) {
+  Call call(q, k, v, mask, layout, dtype, starts_q.has_value());
+  call.set_output(q, out, lse);
+  attention::Arguments& arguments = call.arguments;
+  arguments.scale = static_cast<float>(scale);
+  call.set_window(window_left, window_right);
+  call.problem.softcap = softcap != 0;
+  arguments.softcap = static_cast<float>(softcap);
+  if (sinks.has_value()) {
+    call.problem.sinks = true;
+    arguments.sinks = static_cast<const float*>(
+        read_list(*sinks, q, DType::kFloat32, call.problem.heads, "sinks"));
+  }
+  if (starts_q.has_value() && starts_k.has_value()) {
+    call.set_packed(q, *starts_q, *starts_k, max_q, max_k);
+  }
+  call.set_mods(mods, mods_bytes);
+  if (call.is_empty()) return;
+  if (table.has_value()) {
+    call.problem.block_table = true;
+    const auto shape = shape_of(table_shape);
+    void* memory = read_list(*table, q, DType::kInt32, static_cast<std::int64_t>(shape.bytes() / 4),
+                             "block_table");
+    arguments.block_table = attention::view_of(shape, memory);
+  }
+  if (bias.has_value()) {
+    check_bias(q, *bias, bias_strides, call.problem.dtype);
+  }
+  const StreamView on = stream_of(call.device, stream);
+  std::vector<std::byte> bias_bytes;
+  run(call.device,
+      [&](Jit& jit, const std::shared_ptr<Device>& device,
+          const GetOptions& options) -> Result<void> {
+        if (bias.has_value()) {
+          FMS_TRY_VOID(add_bias(*device, *bias, bias_strides, call, bias_bytes));
+        }
+        return attention::forward(jit, device, on, call.problem, call.arguments, options);
+      });
+}
+
+// flashmoe_science.attention_block_table: without `memory`, the shape of the table for such a call;
+// with it, int32 of as many numbers as the shape's last says, fills it.
+ffi::Array<std::int64_t> attention_block_table(
+    ffi::TensorView q, ffi::TensorView k, ffi::TensorView v, Optional memory, double scale,
+    int mask, ffi::String layout, ffi::String dtype, std::int64_t stream, int window_left,
+    int window_right, double softcap, Optional starts_q, Optional starts_k, int max_q, int max_k,
+    std::int64_t mods, ffi::Bytes mods_bytes, bool per_batch, bool per_head) {
+  Call call(q, k, v, mask, layout, dtype, starts_q.has_value());
+  attention::Problem& problem = call.problem;
+  attention::Arguments& arguments = call.arguments;
+  // The output isn't there yet: it will be one that can be reached as well as q.
+  arguments.o = const_cast<void*>(arguments.q);
+  const std::int64_t columns = problem.value_columns();
+  arguments.o_strides = {.batch = columns * problem.heads * problem.seq_q,
+                         .head = columns,
+                         .row = columns * problem.heads};
+  arguments.scale = static_cast<float>(scale);
+  call.set_window(window_left, window_right);
+  problem.softcap = softcap != 0;
+  arguments.softcap = static_cast<float>(softcap);
+  if (starts_q.has_value() && starts_k.has_value()) {
+    call.set_packed(q, *starts_q, *starts_k, max_q, max_k);
+  }
+  call.set_mods(mods, mods_bytes);
+  attention::BlockTableShape shape;
+  const StreamView on = stream_of(call.device, stream);
+  run(call.device,
+      [&](Jit& jit, const std::shared_ptr<Device>& device,
+          const GetOptions& options) -> Result<void> {
+        FMS_TRY(shape,
+                attention::block_table_shape(jit, *device, problem, arguments,
+                                             {.per_batch = per_batch, .per_head = per_head}));
+        if (!memory.has_value()) return {};
+        void* to = read_list(*memory, q, DType::kInt32,
+                             static_cast<std::int64_t>(shape.bytes() / 4), "memory");
+        FMS_TRY_VOID(
+            attention::fill_block_table(jit, device, on, problem, arguments, shape, to, options));
+        return {};
+      });
+  return {shape.tiles_q,
+          shape.tiles_k,
+          shape.batch,
+          shape.heads,
+          shape.block_m,
+          shape.block_n,
+          shape.from_last ? 1 : 0,
+          shape.seq_q,
+          shape.seq_k,
+          static_cast<std::int64_t>(shape.bytes() / 4)};
 }
 
 }  // namespace
 
 void register_operators() {
-  ffi::reflection::GlobalDef().def("flashmoe_science.attention_forward", attention_forward);
+  ffi::reflection::GlobalDef()
+      .def("flashmoe_science.attention_forward", attention_forward)
+      .def("flashmoe_science.attention_forward_options", attention_forward_options)
+      .def("flashmoe_science.attention_block_table", attention_block_table)
+      .def("flashmoe_science.attention_mods", attention_mods)
+      .def("flashmoe_science.attention_mods_text", attention_mods_text);
 }
 
 }  // namespace fms::python

@@ -16,6 +16,7 @@ namespace fms::attention {
 namespace {
 
 constexpr std::string_view kHeader = "attention/mods.cuh";
+constexpr std::string_view kFolder = "attention/mods/", kSuffix = ".cuh";
 
 std::unexpected<Error> invalid(std::string_view file_name, std::string_view reason) {
   return fail(ErrorCode::kInvalidArgument,
@@ -135,6 +136,22 @@ bool Mods::names(std::string_view word) const {
     return false;
   };
   return std::ranges::any_of(files_, has_it);
+}
+
+Result<std::shared_ptr<const Mods>> Mods::embedded(std::string_view name, std::string_view before) {
+  std::vector<std::string> names;
+  for (const EmbeddedFile& file : embedded_files()) {
+    if (!file.name.starts_with(kFolder) || !file.name.ends_with(kSuffix)) continue;
+    const std::string_view stem =
+        file.name.substr(kFolder.size(), file.name.size() - kFolder.size() - kSuffix.size());
+    if (stem == name) {
+      return make(fmt::format("{}{}", name, kSuffix), fmt::format("{}{}", before, file.text));
+    }
+    names.emplace_back(stem);
+  }
+  return fail(ErrorCode::kNotFound, fmt::format("no functions of attention are named {}; there are "
+                                                "{}",
+                                                name, fmt::join(names, ", ")));
 }
 
 Result<std::shared_ptr<const KernelTemplate>> Mods::in(std::string_view template_name) const {

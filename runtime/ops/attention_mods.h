@@ -30,6 +30,11 @@ class Mods {
       const std::filesystem::path& file,
       const std::vector<std::filesystem::path>& include_folders = {});
 
+  // Of templates/attention/mods/: "bias", "alibi", "documents". `before` stands in front of its
+  // text. The error lists names.
+  static Result<std::shared_ptr<const Mods>> embedded(std::string_view name,
+                                                      std::string_view before = {});
+
   const std::string& file_name() const { return files_.front().name; }
   // The file, and those of the user's that it includes, sorted by name.
   std::span<const SourceFile> files() const { return files_; }

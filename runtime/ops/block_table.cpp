@@ -58,7 +58,9 @@ Result<BlockTableShape> block_table_shape(const Jit& jit, const Device& device,
                               .heads = options.per_head ? problem.heads : 1,
                               .block_m = plan.block_m,
                               .block_n = plan.block_n,
-                              .from_last = plan.from_last};
+                              .from_last = plan.from_last,
+                              .seq_q = problem.seq_q,
+                              .seq_k = problem.seq_k};
   if (shape.rows() > std::numeric_limits<std::int32_t>::max()) {
     return fail(ErrorCode::kUnsupported,
                 fmt::format("can't make a block table of {} rows, more than the {} of a grid; "
@@ -68,24 +70,26 @@ Result<BlockTableShape> block_table_shape(const Jit& jit, const Device& device,
   return shape;
 }
 
+BlockTableView view_of(const BlockTableShape& shape, void* memory) {
+  auto* const counts = static_cast<std::int32_t*>(memory);
+  return {.counts = counts,
+          .tiles = counts + shape.rows(),
+          .batch_stride = shape.batch == 1 ? 0 : std::int64_t{shape.heads} * shape.tiles_q,
+          .head_stride = shape.heads == 1 ? 0 : shape.tiles_q,
+          .width = shape.tiles_k,
+          .block_m = shape.block_m,
+          .block_n = shape.block_n,
+          .seq_q = shape.seq_q,
+          .seq_k = shape.seq_k};
+}
+
 Result<BlockTableView> fill_block_table(Jit& jit, const std::shared_ptr<Device>& device,
                                         StreamView stream, const Problem& problem,
                                         const Arguments& arguments, const BlockTableShape& shape,
                                         void* memory, const GetOptions& options) {
   if (problem.mods == nullptr)
     return invalid("the problem has no mods, whose mask it is made from");
-  auto* const counts = static_cast<std::int32_t*>(memory);
-  auto* const tiles = counts + shape.rows();
-  const BlockTableView view{
-      .counts = counts,
-      .tiles = tiles,
-      .batch_stride = shape.batch == 1 ? 0 : std::int64_t{shape.heads} * shape.tiles_q,
-      .head_stride = shape.heads == 1 ? 0 : shape.tiles_q,
-      .width = shape.tiles_k,
-      .block_m = shape.block_m,
-      .block_n = shape.block_n,
-      .seq_q = problem.seq_q,
-      .seq_k = problem.seq_k};
+  const BlockTableView view = view_of(shape, memory);
   if (shape.rows() == 0) return view;
   FMS_TRY(const Specialization specialization, specialization_for(problem, shape));
   GetOptions how = options;
@@ -97,8 +101,8 @@ Result<BlockTableView> fill_block_table(Jit& jit, const std::shared_ptr<Device>&
   const auto of = [](const auto& value) {
     return Argument{&value, static_cast<std::uint32_t>(sizeof value)};
   };
-  const std::array list{of(counts),
-                        of(tiles),
+  const std::array list{of(view.counts),
+                        of(view.tiles),
                         of(width),
                         of(device_side),
                         of(shape.heads),

@@ -23,6 +23,7 @@ struct BlockTableShape {
   int batch = 1, heads = 1;      // that have rows of their own
   int block_m = 0, block_n = 0;  // the tile of the kernel that is to use it
   bool from_last = false;        // the order in which that visits tiles of keys
+  int seq_q = 0, seq_k = 0;
 
   std::int64_t rows() const { return std::int64_t{batch} * heads * tiles_q; }
   std::size_t bytes() const { return 4 * static_cast<std::size_t>(rows() * (1 + tiles_k)); }
@@ -33,6 +34,9 @@ struct BlockTableShape {
 Result<BlockTableShape> block_table_shape(const Jit& jit, const Device& device,
                                           const Problem& problem, const Arguments& arguments,
                                           const BlockTableOptions& options = {});
+
+// A table of that shape in device memory.
+BlockTableView view_of(const BlockTableShape& shape, void* memory);
 
 // Computes the table into `memory`, shape.bytes() of device memory, on `stream`: asks mods->mask of
 // every pair of a query and a key, once. The memory is the caller's and outlives the table's uses.

@@ -128,7 +128,7 @@ def test_the_scale_is_what_is_asked(fms):
 
 
 @pytest.mark.parametrize("arguments, names", [
-    ({"window_size": (4, 0)}, "window_size"), ({"softcap": 30.0}, "softcap"),
+    ({"window_size": (4, -3)}, "window_size"), ({"softcap": -30.0}, "softcap"),
     ({"causal": "left"}, "causal"), ({"layout": "hsbd"}, "layout"), ({"softmax_scale": 0.0},
                                                                      "softmax_scale"),
 ])

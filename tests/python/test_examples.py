@@ -25,6 +25,12 @@ def test_attention_on_other_arrays(fms, capsys):
     assert float(printed.split()[-1]) < 1e-4
 
 
+def test_scores_and_masks_of_ones_own(fms, capsys):
+    printed = run("own_scores.py", capsys)
+    assert printed.startswith("visits 7 of 16 tiles")
+    assert float(printed.split()[-1]) < 1e-4
+
+
 def test_a_transformer_block(fms, capsys):
     pytest.importorskip("torch")
     example = runpy.run_path(str(EXAMPLES / "transformer_block.py"))
