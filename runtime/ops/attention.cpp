@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "runtime/ops/attention_arguments.h"
+#include "runtime/ops/attention_bias.h"
 #include "runtime/ops/attention_plan.h"
 #include "runtime/tensor_map.h"
 
@@ -210,6 +211,17 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
   const Access best = best_access(problem, room);
   access = std::min(access, best);
   const bool recorded = access == best || problem.mods != nullptr;
+  if (access == Access::kBulk && problem.mods != nullptr && !problem.block_table) {
+    FMS_TRY(const std::optional<BiasTiles> tiles, bias_as_tiles(*device, problem, arguments));
+    if (tiles) {
+      Problem with_tiles = problem;
+      with_tiles.mods = tiles->mods;
+      Arguments with_bytes = arguments;
+      with_bytes.mods = tiles->bytes.data();
+      with_bytes.mods_bytes = tiles->bytes.size();
+      return forward(jit, device, stream, with_tiles, with_bytes, options);
+    }
+  }
   if (recorded && jit.recording()) jit.record(to_manifest_entry(problem));
   if (problem.seq_q == 0 || (problem.packed && arguments.total_q == 0)) return {};
 

@@ -32,7 +32,7 @@ template <typename M>
 constexpr bool kHasMask = requires(const M& mods) {
   bool(mods.mask(0, 0, 0, 0));
 };
-// The same numbers can be copied as tiles: attention/mods/bias_tiles.cuh is how.
+// The same numbers can be copied as tiles: attention/bias_tiles.cuh is how.
 template <typename M>
 constexpr bool kHasBiasMap = requires(const M& mods) {
   mods.bias_map();

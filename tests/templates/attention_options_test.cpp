@@ -8,7 +8,6 @@
 #include <tuple>
 #include <utility>
 
-#include "runtime/ops/attention_bias.h"
 #include "runtime/ops/attention_elements.h"
 #include "runtime/ops/attention_mods.h"
 #include "tests/templates/attention_fixture.h"
@@ -104,9 +103,13 @@ class AttentionOptionsTest : public AttentionTest {
     const Strides strides{.batch = shared ? 0 : std::int64_t{heads} * p.seq_q * row,
                           .head = shared ? 0 : std::int64_t{p.seq_q} * row,
                           .row = row};
-    BiasMods made = bias_mods(*device_, p, {.data = bias_->data(), .strides = strides}).value();
-    return {.mods = std::move(made.mods),
-            .bytes = std::move(made.bytes),
+    struct Members {
+      const void* bias;
+      Strides strides;
+      std::int64_t key_stride;
+    };
+    return {.mods = Mods::embedded("bias", "#define FMS_BIAS_ELEMENT T\n").value(),
+            .bytes = CaseMods::bytes_of(Members{bias_->data(), strides, 1}),
             .score = [array, strides, dtype = p.dtype](double score, int b, int h, int q, int k) {
               const std::int64_t at = b * strides.batch + h * strides.head + q * strides.row + k;
               return score + element(array->data(), at, dtype);

@@ -7,8 +7,9 @@ struct Mods {
   const float* slopes;
   int offset;
 
-  __device__ float score(float score, int, int head, int query, int key) const {
-    return score - slopes[head] * fabsf(float(query + offset - key));
+  // Indices as floats: to convert an int the tensor cores' kernels would wait for.
+  __device__ float score(float score, int, int head, float query, float key) const {
+    return score - slopes[head] * fabsf(query + float(offset) - key);
   }
 };
 

@@ -1,9 +1,8 @@
-#ifndef FMS_ATTENTION_MODS_BIAS_TILES_CUH_
-#define FMS_ATTENTION_MODS_BIAS_TILES_CUH_
+#ifndef FMS_ATTENTION_BIAS_TILES_CUH_
+#define FMS_ATTENTION_BIAS_TILES_CUH_
 
-// Functions of attention that add an array of biases to the scores, of the type of q and with a
-// contiguous last dimension of keys, the same for several batches, heads or queries where its
-// stride is 0. runtime/ops/attention_bias.h makes the struct.
+// As attention/mods/bias.cuh, of an array of the type of q that can be copied as tiles.
+// runtime/ops/attention_bias.h makes the struct.
 
 #include "ptx/tensor_map.cuh"
 
@@ -20,4 +19,4 @@ struct Mods {
   __device__ int map_head(int head) const { return head_stride == 0 ? 0 : head; }
 };
 
-#endif  // FMS_ATTENTION_MODS_BIAS_TILES_CUH_
+#endif  // FMS_ATTENTION_BIAS_TILES_CUH_
