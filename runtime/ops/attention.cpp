@@ -47,9 +47,9 @@ struct PlanKeyHash {
     mix(pair(p.seq_q, p.seq_k));
     mix(pair(p.heads, p.kv_heads));
     mix(pair(p.batch, p.head_dim << 16 | p.value_dim));
-    mix(pair(key.room.sm_count, static_cast<int>(key.room.kind) << 2 |
-                                    static_cast<int>(key.room.sm_80) << 1 |
-                                    static_cast<int>(key.room.sm_90a)));
+    mix(pair(key.room.sm_count,
+             static_cast<int>(key.room.kind) << 3 | static_cast<int>(key.room.clusters) << 2 |
+                 static_cast<int>(key.room.sm_80) << 1 | static_cast<int>(key.room.sm_90a)));
     mix(pair(key.room.max_smem_per_block_bytes,
              static_cast<int>(p.dtype) << 16 | static_cast<int>(p.mask) << 8 |
                  static_cast<int>(p.block_table) << 6 | static_cast<int>(p.softcap) << 5 |

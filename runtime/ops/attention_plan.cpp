@@ -110,36 +110,43 @@ std::int64_t smem_bytes(const Tile& tile, int head_dim, int value_dim) {
 
 Room room_of(const DeviceInfo& device) {
   if (device.compute_capability == 0) return kCpuRoom;
-  const bool sm_90a = device.compute_capability == 90;
+  const bool clusters = device.compute_capability >= 90;
   return {.max_smem_per_block_bytes = device.max_smem_per_block_bytes,
-          .sm_count = sm_90a ? device.sm_count : 0,  // nothing else depends on it
+          .sm_count = clusters ? device.sm_count : 0,
           .sm_80 = device.compute_capability >= 80,
-          .sm_90a = sm_90a};
+          .clusters = clusters,
+          .sm_90a = device.compute_capability == 90};
 }
 
 Room room_of(const Target& target) {
   if (target.kind == Target::Kind::kCpu) return kCpuRoom;
-  const bool sm_90a = target.arch == "sm_90a";
+  const bool clusters = target.compute_capability() >= 90;
   return {.max_smem_per_block_bytes = max_smem_of(target),
-          .sm_count = sm_90a ? kHopperSms : 0,
+          .sm_count = clusters ? kHopperSms : 0,
           .sm_80 = target.compute_capability() >= 80,
-          .sm_90a = sm_90a};
+          .clusters = clusters,
+          .sm_90a = target.arch == "sm_90a"};
 }
 
 Room room_for(const Jit& jit, const Device& device) {
   Room room = room_of(device.info());
   const std::optional<Target>& target = jit.options().target;
   if (target && target->kind == Target::Kind::kCuda && target->arch != "sm_90a") {
-    room.sm_80 = target->compute_capability() >= 80;
+    const Room its = room_of(*target);
+    room.sm_80 = its.sm_80;
+    room.clusters = its.clusters;
     room.sm_90a = false;
-    room.sm_count = 0;
+    if (!room.clusters) room.sm_count = 0;
   }
   return room;
 }
 
 Access best_access(const Problem& problem, const Room& room) {
-  if (room.sm_90a && is_for_sm90(problem)) return Access::kBulk;
-  if (room.sm_80 && is_for_sm80(problem)) return Access::kUnits;
+  const bool for_sm80 = room.sm_80 && is_for_sm80(problem);
+  // Few rows would leave most of a warpgroup's empty.
+  const bool for_sm90 = room.sm_90a && is_for_sm90(problem) && !(for_sm80 && has_few_rows(problem));
+  if (for_sm90) return Access::kBulk;
+  if (for_sm80) return Access::kUnits;
   const bool whole_vectors = problem.head_dim % 4 == 0 && problem.value_columns() % 4 == 0;
   return whole_vectors ? Access::kVectors : Access::kElements;
 }

@@ -22,9 +22,10 @@ std::int64_t smem_bytes(const Tile& tile, int head_dim, int value_dim);
 struct Room {
   Target::Kind kind = Target::Kind::kCuda;
   int max_smem_per_block_bytes = 0;
-  int sm_count = 0;
-  bool sm_80 = false;   // or later: mma.sync of 16-bit types, and cp.async
-  bool sm_90a = false;  // it is compiled for: code for sm_90 has neither wgmma nor setmaxnreg
+  int sm_count = 0;       // with clusters; nothing else depends on it
+  bool sm_80 = false;     // or later: mma.sync of 16-bit types, and cp.async
+  bool clusters = false;  // sm_90 or later
+  bool sm_90a = false;    // it is compiled for: code for sm_90 has neither wgmma nor setmaxnreg
 
   bool operator==(const Room&) const = default;
 };

@@ -22,7 +22,7 @@ constexpr TileChoice kTiles[] = {
     {96, 2, {.block_n = 48, .stages = 2, .overlap = true}},
     {96, 2, {.block_n = 48, .stages = 1}},
     {128, 2, {.block_n = 48, .stages = 2}},
-    {128, 2, {.block_n = 48, .stages = 1}},
+    {128, 2, {.block_n = 32, .stages = 2}},
     {128, 2, {.row_tiles = 1, .block_n = 48, .stages = 1}},
     {192, 2, {.row_tiles = 1, .block_n = 96, .stages = 1}},
     {192, 1, {.row_tiles = 1, .block_n = 64, .stages = 1}},
@@ -38,10 +38,9 @@ constexpr TileChoice kChangedScoresTiles[] = {
     {128, 1, {.row_tiles = 1, .block_n = 32, .stages = 1}},
 };
 
-// For few queries, as when a model decodes: the rows of one warp, and others to read more keys at
-// once. The keys of a block are read once, as fast as memory gives them.
-constexpr int kFewQueries = 16;
-constexpr TileChoice kFewQueriesTiles[] = {
+// For few rows, as when a model decodes: those of one warp, and others to read more keys at once.
+// The keys of a block are read once, as fast as memory gives them.
+constexpr TileChoice kFewRowsTiles[] = {
     {128, 2, {.row_warps = 1, .key_warps = 4, .row_tiles = 1, .block_n = 64, .stages = 3}},
     {128, 1, {.row_warps = 1, .key_warps = 4, .row_tiles = 1, .block_n = 64, .stages = 2}},
     {256, 1, {.row_warps = 1, .key_warps = 4, .row_tiles = 1, .block_n = 64, .stages = 2}},
@@ -51,14 +50,26 @@ constexpr TileChoice kFewQueriesTiles[] = {
 // Rows in shared memory are an odd number of 16-byte units.
 int row_bytes(int dim) { return 16 * (2 * ((dim + 15) / 16) + 1); }
 
-bool is_few(const Problem& problem) { return problem.seq_q <= kFewQueries; }
+constexpr int kFewQueries = 16;
+constexpr int kFewRows = 64;  // four tiles, which read the same keys
+
+// Few queries are packed into rows with those of all heads that share keys. Rows of a block table
+// are of one head.
+bool packs_group(const Problem& problem) {
+  return problem.seq_q <= kFewQueries && problem.heads > problem.kv_heads && !problem.block_table;
+}
+
+std::int64_t rows_of(const Problem& problem) {
+  const int group = problem.heads / problem.kv_heads;
+  return std::int64_t{problem.seq_q} * (packs_group(problem) ? group : 1);
+}
 
 int largest_dim(const Problem& problem) {
   return std::max(problem.head_dim, problem.value_columns());
 }
 
 std::span<const TileChoice> choices_for(const Problem& problem) {
-  if (is_few(problem)) return kFewQueriesTiles;
+  if (has_few_rows(problem)) return kFewRowsTiles;
   const bool changed = problem.softcap || problem.mods != nullptr;
   const int dim = largest_dim(problem);
   if (changed && dim > 64 && dim <= 128) return kChangedScoresTiles;
@@ -74,15 +85,28 @@ bool fits(const TileChoice& choice, const Problem& problem, const Room& room) {
   return choice.blocks * (smem + kReservedBytes) <= room.max_smem_per_block_bytes + kReservedBytes;
 }
 
+// Blocks that share the keys of a tile of rows, a cluster: as many as the device has SMs for, if
+// each still has some tiles of keys.
+int splits_for(std::int64_t blocks, int key_tiles, const Room& room) {
+  constexpr int kMostSplits = 8;  // that every device with clusters takes
+  constexpr int kFewestTiles = 4;
+  int splits = 1;
+  while (splits < kMostSplits && 2 * splits * blocks <= room.sm_count &&
+         2 * splits * kFewestTiles <= key_tiles) {
+    splits *= 2;
+  }
+  return splits;
+}
+
 }  // namespace
 
 std::int64_t smem_bytes(const Sm80Tile& tile, int head_dim, int value_dim) {
   const std::int64_t tiles =
       tile.block_m() * row_bytes(head_dim) +
       tile.stages * tile.block_n * (row_bytes(head_dim) + row_bytes(value_dim));
-  // What warps that share rows hand on, a thread: output, maxima and sums.
-  const std::int64_t joined = std::int64_t{4} * 32 * (tile.key_warps - 1) * tile.row_warps *
-                              tile.row_tiles * (value_dim / 2 + 4);
+  // What warps that share rows hand on, and then the block: maxima, sums and output of a thread.
+  const std::int64_t parts = tile.key_warps > 1 ? tile.key_warps + 1 : 0;
+  const std::int64_t joined = parts * 4 * 32 * (value_dim / 2 + 4);
   return std::max(tiles, joined);
 }
 
@@ -91,6 +115,10 @@ bool is_for_sm80(const Problem& problem) {
   return problem.dtype != DType::kFloat32 && problem.head_dim % 8 == 0 &&
          problem.value_columns() % 8 == 0 && problem.heads <= kMaxBlocks &&
          problem.batch <= kMaxBlocks;
+}
+
+bool has_few_rows(const Problem& problem) {
+  return problem.seq_q <= kFewQueries && rows_of(problem) <= kFewRows;
 }
 
 Sm80Tile choose_sm80_tile(const Problem& problem, const Room& room) {
@@ -109,9 +137,13 @@ Sm80Tile choose_sm80_tile(const Problem& problem, const Room& room) {
 Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room) {
   FMS_TRY(auto kernel_template, template_with(problem.mods.get(), "attention_forward_sm80"));
   const Sm80Tile tile = choose_sm80_tile(problem, room);
-  const int group = problem.heads / problem.kv_heads;
-  // Rows of a block table are of a head, or of all.
-  const bool pack_group = is_few(problem) && group > 1 && !problem.block_table;
+  const bool pack_group = packs_group(problem);
+  const bool split_keys = room.clusters && tile.key_warps > 1;
+  const std::int64_t tiles = (rows_of(problem) + tile.block_m() - 1) / tile.block_m();
+  const int heads = pack_group ? problem.kv_heads : problem.heads;
+  const int splits =
+      split_keys ? splits_for(tiles * heads * problem.batch, problem.seq_k / tile.block_n, room)
+                 : 1;
   // Weights of a maximum that lags are small, and float16 ends at 2^-24.
   const int max_lag = problem.dtype == DType::kFloat16 ? 4 : 8;
   std::vector<Specialization::NamedValue> values = values_of(problem);
@@ -124,19 +156,19 @@ Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room) {
                                   {"kQueryRegisters", Value::boolean(tile.query_registers)},
                                   {"kOverlap", Value::boolean(tile.overlap)},
                                   {"kPackGroup", Value::boolean(pack_group)},
+                                  {"kSplitKeys", Value::boolean(split_keys)},
                                   {"kBlockTable", Value::boolean(problem.block_table)},
                                   {"kMaxLag", Value::integer(max_lag)},
                               });
   FMS_TRY(Specialization specialization, Specialization::make(std::move(kernel_template), values));
-  const std::int64_t rows = std::int64_t{problem.seq_q} * (pack_group ? group : 1);
   const std::int64_t smem = smem_bytes(tile, problem.head_dim, problem.value_columns());
-  const Dim3 grid{.x = static_cast<std::uint32_t>((rows + tile.block_m() - 1) / tile.block_m()),
-                  .y = static_cast<std::uint32_t>(pack_group ? problem.kv_heads : problem.heads),
-                  .z = static_cast<std::uint32_t>(problem.batch)};
-  return ForwardPlan{.plan = {.specialization = std::move(specialization),
-                              .config = {.grid = grid,
-                                         .block = {.x = static_cast<std::uint32_t>(tile.threads())},
-                                         .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)}},
+  LaunchConfig config{.grid = {.x = static_cast<std::uint32_t>(tiles * splits),
+                               .y = static_cast<std::uint32_t>(heads),
+                               .z = static_cast<std::uint32_t>(problem.batch)},
+                      .block = {.x = static_cast<std::uint32_t>(tile.threads())},
+                      .dynamic_smem_bytes = static_cast<std::uint32_t>(smem)};
+  if (splits > 1) config.cluster = {.x = static_cast<std::uint32_t>(splits)};
+  return ForwardPlan{.plan = {.specialization = std::move(specialization), .config = config},
                      .block_m = tile.block_m(),
                      .block_n = tile.block_n,
                      .from_last = true};

@@ -24,7 +24,10 @@ std::int64_t smem_bytes(const Sm80Tile& tile, int head_dim, int value_dim);
 // instructions, if rows are at multiples of 16 bytes.
 bool is_for_sm80(const Problem& problem);
 
-// By the problem's structure, by whether it has few queries, and by the shared memory there is.
+// Whether a problem has few queries, as when a model decodes, and few heads that share keys.
+bool has_few_rows(const Problem& problem);
+
+// By the problem's structure, by whether it has few rows, and by the shared memory there is.
 // REQUIRES: is_for_sm80(problem).
 Sm80Tile choose_sm80_tile(const Problem& problem, const Room& room);
 

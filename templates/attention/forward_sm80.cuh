@@ -11,6 +11,7 @@
 
 #include "attention/mod_functions.cuh"
 #include "attention/options.cuh"
+#include "attention/sm80_join.cuh"
 #include "attention/sm80_ring.cuh"
 #include "attention/sm80_rows.cuh"
 #include "attention/sm80_scores.cuh"
@@ -42,6 +43,7 @@ FMS_INT(kStages, 2, "tiles of keys, and of values, in shared memory", range(1, 8
 FMS_BOOL(kQueryRegisters, false, "queries stay in registers");
 FMS_BOOL(kOverlap, false, "a tile is weighed while the one before is multiplied by its values");
 FMS_BOOL(kPackGroup, false, "rows are the queries of all heads that share keys");
+FMS_BOOL(kSplitKeys, false, "blocks of a cluster share rows, and have the keys among them");
 FMS_BOOL(kBlockTable, false, "a table says which tiles of keys are visited");
 FMS_INT(kMaxLag, 8, "log2 by which a row's maximum may lag", range(1, 16));
 
@@ -63,9 +65,14 @@ struct AttentionTile : Sm80AttentionTraits<::kHeadDim, ::kValueDim, ::kRowWarps,
   static constexpr bool kPackGroup = ::kPackGroup;
   static constexpr bool kWholeRows = !kPackGroup && kSeqQ.divides_by(kBlockM);
   static constexpr bool kOverlap = ::kOverlap;
+  static constexpr bool kSplitKeys = ::kSplitKeys;
   static constexpr bool kBlockTable = ::kBlockTable;
   static constexpr int kMaxLag = ::kMaxLag;
+  // Told nothing, ptxas may spill a few bytes to have a kernel in 64, 128 or 168 registers, so that
+  // more blocks fit. Told something, it may spill where it needs nearly all 255.
+  static constexpr int kMinBlocks = kJoins ? 1 : kRowTiles == 2 && kValueDim > 96 ? 0 : 2;
   static_assert(!kOverlap || kStages > 1, "values of one tile are there with keys of the next");
+  static_assert(!kSplitKeys || kJoins, "blocks are joined as warps are");
   static_assert(!kBlockTable || !kPackGroup, "a row of the table is for queries of one head");
   static_assert(!kPacked || (!kSeqQ.kIsExact && !kSeqK.kIsExact),
                 "packed sequences have lengths of their own");
@@ -73,10 +80,11 @@ struct AttentionTile : Sm80AttentionTraits<::kHeadDim, ::kValueDim, ::kRowWarps,
 
 }  // namespace fms
 
-// One block a tile of rows: the grid is of their number, that of heads (kPackGroup: of k) and the
-// batch. scale_log2 is scale * log2(e) and, unless scores are capped or changed, above 0. Rows
-// of all arrays start at multiples of 16 bytes.
-extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads)
+// One block a tile of rows, or a cluster with kSplitKeys: the grid is of their number, that of
+// heads (kPackGroup: of k) and the batch. scale_log2 is scale * log2(e) and, unless scores are
+// capped or changed, above 0. Rows of all arrays start at multiples of 16 bytes.
+extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads,
+                                             fms::AttentionTile::kMinBlocks)
     attention_forward_sm80(const T* __restrict__ q, const T* __restrict__ k,
                            const T* __restrict__ v, T* __restrict__ o, float* __restrict__ lse,
                            const __grid_constant__ fms::AttentionLayout layout,
@@ -145,21 +153,48 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads)
     rows.compute(ring);
   }
 
-  if constexpr (kKeyWarps > 1) {
-    fms::wait_copies<0>();
-    fms::join_key_warps<Tile>(rows.fragments, rows.rows, reinterpret_cast<float*>(smem), row_warp,
-                              key_warp);
-    if (key_warp > 0) return;
-  }
   T* const o_rows =
       o + batch * layout.o.batch + work.head * layout.o.head + work.sequence.q_row * layout.o.row;
   float* const lse_rows =
       lse + work.sequence.lse_row<kPacked>(options, work.batch * heads + work.head, work.head);
   const long long lse_head_stride = kPacked ? options.total_q : work.sequence.seq_q;
+  if constexpr (!Tile::kJoins) {
 #pragma unroll
-  for (int tile = 0; tile < kRowTiles; ++tile) {
-    fms::store_row_tile<Tile>(rows.fragments.output[tile], rows.rows[tile], work, options.sinks,
-                              row + 16 * tile, o_rows, layout.o, lse_rows, lse_head_stride);
+    for (int tile = 0; tile < kRowTiles; ++tile) {
+      fms::store_columns<Tile, kValueDim>(rows.fragments.output[tile], 0, rows.rows[tile], work,
+                                          options.sinks, row + 16 * tile, o_rows, layout.o,
+                                          lse_rows, lse_head_stride);
+    }
+  } else {
+    using Join = fms::Sm80Join<Tile>;
+    constexpr int kStep = Join::kColumns * kKeyWarps;
+    Join join{shared};
+    fms::wait_copies<0>();
+    __syncthreads();  // the tiles' memory is no longer in use
+    join.give(key_warp, rows.rows[0], rows.fragments.output[0]);
+    __syncthreads();
+    const int first_column = key_warp * Join::kColumns;
+    for (int column = first_column; column < kValueDim; column += kStep) {
+      join.join_warps(column);
+      if constexpr (kSplitKeys) {
+        join.give_joined(column);
+      } else {
+        fms::store_columns<Tile, Join::kColumns>(join.output, column, join.rows, work,
+                                                 options.sinks, row, o_rows, layout.o, lse_rows,
+                                                 lse_head_stride);
+      }
+    }
+    if constexpr (kSplitKeys) {
+      fms::cluster_sync();
+      for (int column = first_column; column < kValueDim && fms::cluster_rank() == 0;
+           column += kStep) {
+        join.join_blocks(column);
+        fms::store_columns<Tile, Join::kColumns>(join.output, column, join.rows, work,
+                                                 options.sinks, row, o_rows, layout.o, lse_rows,
+                                                 lse_head_stride);
+      }
+      fms::cluster_sync();  // no block leaves while its memory is read
+    }
   }
 }
 

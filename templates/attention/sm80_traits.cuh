@@ -35,9 +35,13 @@ struct Sm80AttentionTraits {
   static constexpr int kStageBytes = kKeyBytes + kBlockN * Values::kPitch;
   static constexpr int kStagesAt = kBlockM * Keys::kPitch;
   static constexpr int kTilesBytes = kStagesAt + kStages * kStageBytes;
-  // Warps that share rows hand on their results in the same memory: maxima, sums and output.
-  static constexpr int kThreadFloats = kRowTiles * (kValueDim / 2 + 4);
-  static constexpr int kSharedBytes = (kKeyWarps - 1) * kRowWarps * 32 * 4 * kThreadFloats;
+  // Warps, and blocks, that share rows hand on their maxima, sums and output in the same memory:
+  // each warp its own, and the block what all of its warps have.
+  static constexpr int kPartFloats = kValueDim / 2 + 4;  // of a thread
+  static constexpr int kPartBytes = 32 * 4 * kPartFloats;
+  static constexpr bool kJoins = kKeyWarps > 1;
+  static_assert(!kJoins || (kRowWarps == 1 && kRowTiles == 1), "all warps have the same 16 rows");
+  static constexpr int kSharedBytes = kJoins ? (kKeyWarps + 1) * kPartBytes : 0;
   static constexpr int kSmemBytes = kTilesBytes > kSharedBytes ? kTilesBytes : kSharedBytes;
 };
 

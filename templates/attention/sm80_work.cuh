@@ -4,6 +4,7 @@
 #include "attention/options.cuh"
 #include "attention/sequence.cuh"
 #include "attention/sm80_traits.cuh"
+#include "ptx/cluster.cuh"
 
 namespace fms {
 
@@ -25,7 +26,10 @@ struct Sm80Work {
     batch = int(blockIdx.z);
     head = int(blockIdx.y) * (Tile::kPackGroup ? Tile::kGroup : 1);
     kv_head = int(unsigned(head) / Tile::kGroup);
-    first = int(Tile::kMasked ? gridDim.x - 1 - blockIdx.x : blockIdx.x) * Tile::kBlockM;
+    unsigned blocks = 1;  // of a tile
+    if constexpr (Tile::kSplitKeys) blocks = cluster_size();
+    const unsigned tile = blockIdx.x / blocks, tiles = gridDim.x / blocks;
+    first = int(Tile::kMasked ? tiles - 1 - tile : tile) * Tile::kBlockM;
     sequence = attention_sequence<Tile::kPacked>(options, batch, seq_q, seq_k);
     diagonal = Tile::kTopLeft ? 0 : sequence.seq_k - sequence.seq_q;
     left = Tile::kWindow ? options.window_left : 0;
@@ -69,6 +73,13 @@ struct Sm80KeyTiles {
                             work.first / Tile::kBlockM;
       entries = table.tiles + row * table.width;
       count = table.counts[row];
+    }
+    if constexpr (Tile::kSplitKeys) {  // this block's share of them
+      const int all = count, rank = int(cluster_rank()), blocks = int(cluster_size());
+      const int skipped = static_cast<int>(static_cast<long long>(all) * rank / blocks);
+      count = static_cast<int>(static_cast<long long>(all) * (rank + 1) / blocks) - skipped;
+      last -= skipped;
+      if (Tile::kBlockTable) entries += skipped;
     }
   }
 

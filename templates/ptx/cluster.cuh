@@ -13,6 +13,13 @@ __device__ inline unsigned cluster_rank() {
   return rank;
 }
 
+// How many blocks a cluster has; 1 where the launch names none.
+__device__ inline unsigned cluster_size() {
+  unsigned size;
+  asm("mov.u32 %0, %%cluster_nctarank;" : "=r"(size));
+  return size;
+}
+
 // Waits for every thread of the cluster; what they did before is visible after. Whole warps.
 __device__ inline void cluster_sync() {
   asm volatile("barrier.cluster.arrive.aligned;\nbarrier.cluster.wait.aligned;" ::: "memory");
@@ -23,6 +30,13 @@ __device__ inline unsigned cluster_address(unsigned shared, unsigned rank) {
   unsigned address;
   asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(address) : "r"(shared), "r"(rank));
   return address;
+}
+
+// Reads a cluster_address().
+__device__ inline float load_cluster_float(unsigned address) {
+  float value;
+  asm volatile("ld.shared::cluster.f32 %0, [%1];" : "=f"(value) : "r"(address) : "memory");
+  return value;
 }
 
 }  // namespace fms

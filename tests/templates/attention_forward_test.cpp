@@ -203,10 +203,10 @@ TEST_F(AttentionForwardTest, ArraysAreDescribedOnce) {
 // The strides of what there is one of mean nothing, and may be what the copy engine can't take.
 TEST_F(AttentionForwardTest, StridesOfDimensionsOfOneDontCount) {
   problem_.batch = 1;
-  problem_.seq_q = 1;
+  problem_.seq_k = 1;
   Arguments given = arguments();
   given.q_strides.batch = given.o_strides.batch = given.k_strides.batch = 3;
-  given.q_strides.row = given.o_strides.row = 0;
+  given.k_strides.row = given.v_strides.row = 0;
   must_succeed(run(given));
   ASSERT_EQ(fake_launches().size(), 1u);
   EXPECT_EQ(fake_launches()[0].kernel, "attention_forward_sm90");

@@ -128,7 +128,7 @@ TEST(AttentionSm80PlanTest, TheTileIsTheOneThatWasMeasuredBest) {
       {"sm_90", 192, "1", "96", "1", no, no, 102400},
       {"sm_90", 256, "1", "64", "1", no, no, 101376},
       {"sm_80", 64, "2", "48", "2", yes, yes, 46080},
-      {"sm_80", 128, "2", "48", "1", no, no, 60928},
+      {"sm_80", 128, "2", "32", "2", no, no, 69632},
       {"sm_80", 256, "1", "32", "1", no, no, 67584},
       {"sm_86", 64, "2", "48", "2", yes, yes, 46080},
       {"sm_86", 128, "1", "48", "1", no, no, 43520},
@@ -187,10 +187,54 @@ TEST(AttentionSm80PlanTest, FewQueriesOfHeadsThatShareKeysAreRowsOfATile) {
   EXPECT_EQ(made.config.grid, (Dim3{1, 8, 2})) << "12 rows, heads of keys, batch";
   p.seq_q = 5;
   EXPECT_EQ(plan(p, target("sm_80")).value().config.grid, (Dim3{2, 8, 2})) << "20 rows";
+  p.mods = Mods::make("own.cuh", "struct Mods {};").value();
+  p.block_table = true;
+  EXPECT_EQ(value_of(plan(p, target("sm_80")).value().specialization, "kPackGroup"), "false")
+      << "rows of a table are of one head";
+  p = problem(128, Mask::kCausal);
+  p.seq_q = 5;
   p.kv_heads = p.heads;
   const Plan alone = plan(p, target("sm_80")).value();
   EXPECT_EQ(value_of(alone.specialization, "kPackGroup"), "false");
   EXPECT_EQ(alone.config.grid, (Dim3{1, 32, 2}));
+}
+
+TEST(AttentionSm80PlanTest, FewQueriesWithManyRowsFillALargerTile) {
+  Problem p = problem(128, Mask::kCausal);
+  p.seq_q = 16;
+  EXPECT_EQ(value_of(plan(p, target("sm_80")).value().specialization, "kRowWarps"), "1")
+      << "64 rows";
+  p.kv_heads = 4;
+  const Plan made = plan(p, target("sm_80")).value();
+  EXPECT_EQ(value_of(made.specialization, "kRowWarps"), "4") << "128 rows";
+  EXPECT_EQ(value_of(made.specialization, "kPackGroup"), "true");
+  EXPECT_EQ(made.config.grid, (Dim3{1, 4, 2}));
+}
+
+TEST(AttentionSm80PlanTest, KeysAreSplitOverClustersAsSmsAreThereForThem) {
+  const auto made = [](int batch, int seq_k, const char* name) {
+    Problem p = problem(128, Mask::kCausal);
+    p.batch = batch;
+    p.seq_q = 1;
+    p.seq_k = seq_k;
+    return plan(p, target(name)).value();
+  };
+  const auto cluster = [&](int batch, int seq_k) {
+    const Plan all = made(batch, seq_k, "sm_90a");
+    EXPECT_EQ(all.specialization.dynamic(), made(1, 1, "sm_90a").specialization.dynamic())
+        << "splits are no part of the kernel";
+    EXPECT_EQ(all.config.grid.x, all.config.cluster.x);
+    return all.config.cluster.x;
+  };
+  EXPECT_EQ(cluster(1, 8192), 8u) << "8 heads of keys";
+  EXPECT_EQ(cluster(4, 8192), 4u);
+  EXPECT_EQ(cluster(8, 8192), 2u);
+  EXPECT_EQ(cluster(9, 8192), 1u) << "144 blocks for 132 SMs would be two rounds";
+  EXPECT_EQ(cluster(1, 1024), 4u) << "16 tiles of keys";
+  EXPECT_EQ(cluster(1, 64), 1u);
+  const Plan ampere = made(1, 8192, "sm_80");
+  EXPECT_EQ(value_of(ampere.specialization, "kSplitKeys"), "false") << "has no clusters";
+  EXPECT_EQ(ampere.config.cluster, Dim3{});
 }
 
 TEST(AttentionSm80PlanTest, MoreHeadsOrBatchesThanAGridCountsAreForTheOtherKernel) {

@@ -262,14 +262,30 @@ TEST(AttentionSm90PlanTest, LengthsShareADynamicVariantForFewKeysAndOneForMore) 
   };
   for (const int length : {513, 799, 4096, 1 << 20}) {
     EXPECT_EQ(variant(128, 600, 600, 1), variant(128, length, 2 * length, 3)) << length;
-    EXPECT_EQ(variant(128, 600, 600, 1), variant(128, 1, length, 3)) << length;
+    EXPECT_EQ(variant(128, 600, 600, 1), variant(128, 17, length, 3)) << length;
   }
   for (const int length : {0, 1, 113, 512}) {
     EXPECT_EQ(variant(128, 300, 300, 1), variant(128, 2048, length, 3)) << length;
-    EXPECT_EQ(variant(128, 600, 600, 1), variant(128, 16, length, 3)) << "a model that decodes";
     EXPECT_EQ(variant(64, 600, 600, 1), variant(64, 2048, length, 3)) << "has one for all";
     EXPECT_EQ(variant(256, 600, 600, 1), variant(256, 2048, length, 3)) << "has one for all";
   }
+}
+
+// The rows of a warpgroup would be empty. attention_sm80_plan_test.cpp has their plan.
+TEST(AttentionSm90PlanTest, FewRowsAreForTheOtherKernel) {
+  const auto kernel = [](int seq_q, int kv_heads, Mask mask = Mask::kFull) {
+    Problem p = problem(128, mask);
+    p.seq_q = seq_q;
+    p.kv_heads = kv_heads;
+    return template_of(p);
+  };
+  const std::string other = "attention_forward_sm80", own = "attention_forward_sm90";
+  EXPECT_EQ(kernel(1, 8), other);
+  EXPECT_EQ(kernel(16, 8), other) << "64 rows";
+  EXPECT_EQ(kernel(17, 8), own);
+  EXPECT_EQ(kernel(16, 32), other);
+  EXPECT_EQ(kernel(16, 4), own) << "128 rows";
+  EXPECT_EQ(kernel(1, 8, Mask::kCausal), other);
 }
 
 TEST(AttentionSm90PlanTest, BatchHeadCountsAndSmsAreNoPartOfTheSpecialisation) {
@@ -292,16 +308,15 @@ Dim3 grid(int heads, int seq_q, Mask mask) {
 }
 
 TEST(AttentionSm90PlanTest, TheGridIsATileEachUpToTheSmsOfTheDevice) {
-  EXPECT_EQ(grid(1, 1, Mask::kFull), (Dim3{1, 1, 1}));
+  EXPECT_EQ(grid(1, 17, Mask::kFull), (Dim3{1, 1, 1}));
   EXPECT_EQ(grid(1, 128, Mask::kFull), (Dim3{1, 1, 1}));
   EXPECT_EQ(grid(3, 129, Mask::kFull), (Dim3{6, 1, 1}));
   EXPECT_EQ(grid(132, 128, Mask::kFull), (Dim3{132, 1, 1}));
   EXPECT_EQ(grid(133, 128, Mask::kFull), (Dim3{132, 1, 1}));
-  EXPECT_EQ(grid(8, 0, Mask::kFull), (Dim3{0, 1, 1}));
 }
 
 TEST(AttentionSm90PlanTest, UnderAMaskItIsAPairEachUnlessThereIsAnSmForEachTile) {
-  EXPECT_EQ(grid(1, 1, Mask::kCausal), (Dim3{1, 2, 1}));
+  EXPECT_EQ(grid(1, 17, Mask::kCausal), (Dim3{1, 2, 1}));
   EXPECT_EQ(grid(8, 1024, Mask::kCausal), (Dim3{32, 2, 1}));
   EXPECT_EQ(grid(66, 256, Mask::kCausalTopLeft), (Dim3{66, 2, 1}));
   EXPECT_EQ(grid(67, 256, Mask::kCausal), (Dim3{67, 1, 1}));

@@ -76,6 +76,28 @@ TEST_P(AttentionTest, QueryHeadsShareKeyHeads) {
   }
 }
 
+// As when a model decodes: keys are split over blocks, as their number and that of heads decides.
+TEST_P(AttentionTest, FewQueriesOfManyKeysAreRight) {
+  if (on_cpu()) GTEST_SKIP() << "has one way to compute them";
+  for (const int head_dim : {64, 128, 256}) {
+    for (const int kv_heads : {1, 2, 8}) {
+      for (const auto& [seq_q, seq_k] : {std::pair{1, 4097}, {4, 1000}, {16, 300}}) {
+        Problem p = problem(DType::kBFloat16, seq_q, seq_k, head_dim, Mask::kCausal);
+        p.heads = 8;
+        p.kv_heads = kv_heads;
+        verify({.problem = p, .order = Order::kRowsFirst});
+      }
+    }
+  }
+  Problem p = problem(DType::kFloat16, 1, 3000, 128);
+  p.heads = 40;
+  p.kv_heads = 8;
+  for (const int batch : {1, 3, 5}) {
+    p.batch = batch;
+    verify({.problem = p, .deviation = 8, .return_lse = false});
+  }
+}
+
 TEST_P(AttentionTest, ArraysOfAnyStridesAreUsedInPlace) {
   for (const DType dtype :
        cases({DType::kFloat32, DType::kFloat16, DType::kBFloat16}, {DType::kBFloat16})) {

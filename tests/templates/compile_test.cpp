@@ -187,6 +187,16 @@ struct Mods {
   }
 }
 
+TEST_P(Sm80CompileTest, FewQueries) {
+  for (const int head_dim : {64, 128, 256}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 2);
+    compile(p);
+    p.seq_q = 16;
+    p.heads = 8;  // 128 rows
+    compile(p);
+  }
+}
+
 TEST_P(Sm80CompileTest, ExactLengths) {
   for (const int head_dim : {64, 96, 128}) {
     compile(problem(DType::kBFloat16, head_dim, 1023), true);
