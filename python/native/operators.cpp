@@ -22,7 +22,6 @@
 #include "python/native/session.h"
 #include "python/native/signature.h"
 #include "runtime/ops/attention.h"
-#include "runtime/ops/attention_bias.h"
 #include "runtime/ops/attention_mods.h"
 #include "runtime/ops/block_table.h"
 
@@ -245,28 +244,16 @@ void check_bias(const ffi::TensorView& q, const ffi::TensorView& bias,
 }
 
 // A bias as functions of scores; `bytes` has their struct, and outlives the call.
-Result<void> add_bias(const Device& device, const ffi::TensorView& bias,
-                      const ffi::Array<std::int64_t>& strides, Call& call,
-                      std::vector<std::byte>& bytes) {
+Result<void> add_bias(const ffi::TensorView& bias, const ffi::Array<std::int64_t>& strides,
+                      Call& call, std::vector<std::byte>& bytes) {
   const void* data = static_cast<std::byte*>(bias.data_ptr()) + bias.byte_offset();
   const std::int64_t in_order[] = {strides[0], strides[1], strides[2], strides[3]};
   const bool is_float = bias.dtype().bits == 32;
-  // Keys one behind the other, of q's type: what the kernels read best.
-  if (in_order[3] == 1 && is_float == (call.problem.dtype == DType::kFloat32)) {
-    FMS_TRY(attention::BiasMods made,
-            attention::bias_mods(
-                device, call.problem,
-                {.data = data,
-                 .strides = {.batch = in_order[0], .head = in_order[1], .row = in_order[2]}}));
-    call.problem.mods = std::move(made.mods);
-    bytes = std::move(made.bytes);
-  } else {
-    FMS_TRY(call.problem.mods,
-            attention::Mods::embedded("bias", is_float ? "" : "#define FMS_BIAS_ELEMENT T\n"));
-    bytes.resize(sizeof data + sizeof in_order);
-    std::memcpy(bytes.data(), &data, sizeof data);
-    std::memcpy(bytes.data() + sizeof data, in_order, sizeof in_order);
-  }
+  FMS_TRY(call.problem.mods,
+          attention::Mods::embedded("bias", is_float ? "" : "#define FMS_BIAS_ELEMENT T\n"));
+  bytes.resize(sizeof data + sizeof in_order);
+  std::memcpy(bytes.data(), &data, sizeof data);
+  std::memcpy(bytes.data() + sizeof data, in_order, sizeof in_order);
   call.arguments.mods = bytes.data();
   call.arguments.mods_bytes = bytes.size();
   return {};
@@ -317,7 +304,7 @@ void attention_forward_options(ffi::TensorView q, ffi::TensorView k, ffi::Tensor
       [&](Jit& jit, const std::shared_ptr<Device>& device,
           const GetOptions& options) -> Result<void> {
         if (bias.has_value()) {
-          FMS_TRY_VOID(add_bias(*device, *bias, bias_strides, call, bias_bytes));
+          FMS_TRY_VOID(add_bias(*bias, bias_strides, call, bias_bytes));
         }
         return attention::forward(jit, device, on, call.problem, call.arguments, options);
       });

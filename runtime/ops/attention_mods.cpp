@@ -139,13 +139,22 @@ bool Mods::names(std::string_view word) const {
 }
 
 Result<std::shared_ptr<const Mods>> Mods::embedded(std::string_view name, std::string_view before) {
+  // Parsed once; few, and never freed, as threads may outlive main().
+  static std::mutex& mutex = *new std::mutex;
+  static auto& all =
+      *new std::map<std::pair<std::string, std::string>, std::shared_ptr<const Mods>>;
+  const std::pair<std::string, std::string> key(name, before);
+  const std::lock_guard lock(mutex);
+  if (const auto found = all.find(key); found != all.end()) return found->second;
   std::vector<std::string> names;
   for (const EmbeddedFile& file : embedded_files()) {
     if (!file.name.starts_with(kFolder) || !file.name.ends_with(kSuffix)) continue;
     const std::string_view stem =
         file.name.substr(kFolder.size(), file.name.size() - kFolder.size() - kSuffix.size());
     if (stem == name) {
-      return make(fmt::format("{}{}", name, kSuffix), fmt::format("{}{}", before, file.text));
+      FMS_TRY(auto made,
+              make(fmt::format("{}{}", name, kSuffix), fmt::format("{}{}", before, file.text)));
+      return all.emplace(key, std::move(made)).first->second;
     }
     names.emplace_back(stem);
   }
