@@ -8,7 +8,7 @@ hypothesis = pytest.importorskip("hypothesis")
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("cpu", "dynamic")
+pytestmark = pytest.mark.usefixtures("dynamic")
 
 # A compile on the CPU takes seconds: what is compiled in is drawn from few values, and what isn't
 # from many.
@@ -86,6 +86,7 @@ def check(fms, call, move=lambda x: x, back=np.asarray):
     np.testing.assert_allclose(back(lse), wanted_lse, rtol=1e-6, atol=4 * score_error + 1e-6)
 
 
+@pytest.mark.usefixtures("cpu")
 @settings(max_examples=120, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(call=calls())
@@ -93,21 +94,23 @@ def test_on_the_cpu(fms, call):
     check(fms, call)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True,
-          suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(call=calls())
-def test_on_a_gpu(fms, call):
+@pytest.fixture
+def torch(nvrtc):
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
+    return torch
 
+
+@settings(max_examples=300, deadline=None, derandomize=True,
+          suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(call=calls())
+def test_on_a_gpu(fms, torch, call):
     def move(x):
-        # The copy has the strides too.
-        base = x
+        base = x  # whose copy the strides are for
         while base.base is not None:
             base = base.base
-        moved = torch.from_numpy(base).cuda()
-        offset = (x.__array_interface__["data"][0] - base.__array_interface__["data"][0])
-        return moved.as_strided(x.shape, [s // x.itemsize for s in x.strides], offset // x.itemsize)
+        strides = [stride // x.itemsize for stride in x.strides]
+        return torch.from_numpy(base).cuda().as_strided(x.shape, strides)
 
     check(fms, call, move, lambda x: x.cpu().numpy())

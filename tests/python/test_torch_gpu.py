@@ -1,5 +1,7 @@
 """PyTorch's operators and module on a real GPU."""
 
+import attention_reference
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -79,3 +81,98 @@ def test_tensors_on_other_devices_are_refused(fms):
     q, k, v = tensors(5)
     with pytest.raises(ValueError, match="k is on another device"):
         fms.flash_attention_science(q, k.cpu(), v)
+
+
+MODS = """
+struct Mods {
+  const float* slopes; const int* documents;
+  __device__ float score(float score, int batch, int head, int query, int key) const {
+    return score - slopes[head] * fabsf(float(query - key));
+  }
+  __device__ bool mask(int batch, int head, int query, int key) const {
+    return documents[query] == documents[key];
+  }
+};
+"""
+
+
+def drawn(dtype, seq_q, seq_k, dim, value_dim):
+    """q, k and v in the order (batch, seq, heads, dim)."""
+    torch.manual_seed(seq_q + dim)
+    return [torch.randn(2, *shape, device="cuda").to(dtype) for shape in (
+        (seq_q, 4, dim), (seq_k, 2, dim), (seq_k, 2, value_dim))]
+
+
+def assert_right(given, got, dtype, **expected):
+    """Within the roundings of the result and, on tensor cores, of the weights."""
+    exact, exact_lse = attention_reference.attention(
+        *(x.double().transpose(1, 2).cpu().numpy() for x in given), **expected)
+    out, lse = got
+    roundoff = torch.finfo(dtype).eps
+    error = np.abs(out.double().transpose(1, 2).cpu().numpy() - exact).max()
+    assert error <= 3 * roundoff * given[2].abs().max().item() + 1e-5
+    tolerance = 2e-2 if expected.get("softcap") and dtype == torch.bfloat16 else 1e-4
+    np.testing.assert_allclose(lse.double().cpu().numpy(), exact_lse, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("dims", [(64, 64), (128, 128), (192, 128), (20, 12)], ids=str)
+@pytest.mark.parametrize("lengths", [(257, 257), (100, 391), (1, 300)], ids=str)
+def test_options_are_right(fms, dtype, dims, lengths):
+    given = drawn(dtype, *lengths, *dims)
+    sinks = torch.tensor([0.5, -3.0, 4.0, float("-inf")], device="cuda")
+    bias = torch.randn(4, *lengths, device="cuda").to(dtype)
+    column = torch.randn(2, 1, 1, lengths[1], device="cuda")
+    slopes = 2.0 ** -torch.arange(1, 5, device="cuda", dtype=torch.float32)
+    documents = (torch.arange(max(lengths), device="cuda", dtype=torch.int32) // 90)
+    mods = fms.mods(MODS, slopes=slopes, documents=documents)
+    by_hand = {
+        "score": lambda s, b, h, q, k: s - 2.0 ** -(h + 1.0) * np.abs(q - k),
+        "mask": lambda b, h, q, k: q // 90 == k // 90}
+    exact = {"bias": bias.double().cpu().numpy(), "column": column.double().cpu().numpy()}
+    with fms.configure(policy="dynamic"):
+        for options, expected in (
+            ({"causal": True}, {"causal": True}),
+            ({"window_size": (50, 9), "sinks": sinks},
+             {"window": (50, 9), "sinks": sinks.double().cpu().numpy()}),
+            ({"softcap": 5.0, "causal": "top-left"}, {"softcap": 5.0, "causal": "top-left"}),
+            ({"bias": bias}, {"bias": exact["bias"]}),
+            ({"bias": column, "causal": True}, {"bias": exact["column"], "causal": True}),
+            ({"mods": mods}, by_hand),
+        ):
+            got = fms.attention(*given, return_lse=True, **options)
+            if "softcap" not in options or dtype != torch.bfloat16:
+                assert_right(given, got, dtype, **expected)
+            assert got[0].shape == (2, lengths[0], 4, dims[1])
+        table = fms.block_table(*given, mods=mods, per_batch=False, per_head=False)
+        assert fms.attention(*given, mods=mods, block_table=table).equal(
+            fms.attention(*given, mods=mods))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)
+def test_packed_sequences_are_those_alone(fms, dtype):
+    starts = torch.tensor([0, 100, 100, 357, 358, 500], device="cuda", dtype=torch.int32)
+    q, k, v = (torch.randn(500, h, 64, device="cuda").to(dtype) for h in (4, 2, 2))
+    with fms.configure(policy="dynamic"):
+        out, lse = fms.attention(q, k, v, cu_seqlens_q=starts, causal=True, return_lse=True)
+        for begin, end in ((0, 100), (100, 357), (357, 358), (358, 500)):
+            alone = [x[None, begin:end] for x in (q, k, v)]
+            assert_right(alone, (out[None, begin:end], lse[None, :, begin:end]), dtype, causal=True)
+
+
+def test_options_are_captured_and_compiled(fms):
+    q, k, v = (x.transpose(1, 2).contiguous() for x in tensors())
+    documents = torch.arange(257, device="cuda", dtype=torch.int32) // 100
+    mods = fms.mods("documents", documents=documents, batch_stride=0)
+
+    def model():
+        return fms.attention(q, k, v, mods=mods, causal=True)
+
+    expected = model()
+    assert torch.compile(model, fullgraph=True)().equal(expected)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        out = model()
+    documents.zero_()  # a mask that changes is no new kernel
+    graph.replay()
+    assert out.equal(fms.attention(q, k, v, causal=True))
