@@ -209,6 +209,21 @@ TEST(AttentionSm90PlanTest, TilesInAWindowAreAlikeAndNeedNoPairs) {
   EXPECT_EQ(made.config.grid, (Dim3{132, 1, 1}));
 }
 
+TEST(AttentionSm90PlanTest, TilesOfATableAreInPairsWithHeadDimsOver64) {
+  Problem p = problem(128);
+  p.mods = some_mods();
+  p.block_table = true;
+  const auto schedule = [&] {
+    return value_of(plan(p, kHopper).value().specialization, "kSchedule");
+  };
+  EXPECT_EQ(schedule(), "kPairs");
+  p.head_dim = 64;
+  EXPECT_EQ(schedule(), "kSnake");
+  EXPECT_FALSE(choose_sm90_tile(p).ping_pong);
+  p.mask = Mask::kCausal;
+  EXPECT_EQ(schedule(), "kPairs");
+}
+
 TEST(AttentionSm90PlanTest, PackedSequencesShareAVariantWhateverTheLongest) {
   Problem p = problem();
   p.packed = true;
