@@ -1,7 +1,7 @@
 """``python -m flashmoe_science._warm_worker``: compiles what the process that runs it asks for.
 
-Reads lines: first [manifest, targets, options] in JSON, then the indices of kernels. Answers each of
-those with a line: true if it compiled it, false if it was there, or what went wrong.
+Reads lines: first [manifest, targets, options] in JSON, then the indices of kernels. Answers each
+of those with a line: true if it compiled it, false if it was there, or what went wrong.
 """
 
 from __future__ import annotations

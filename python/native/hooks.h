@@ -13,7 +13,7 @@ struct Hooks {
   PyObject* convert = nullptr;         // (object) -> what argument.h says, or TypeError
   PyObject* stream_handle = nullptr;   // (object) -> int
   PyObject* parameter_text = nullptr;  // (value) -> str: a template parameter's value
-  PyObject* host_ranges = nullptr;     // (arguments) -> [(address, bytes), ...] of arrays on the CPU
+  PyObject* host_ranges = nullptr;     // (arguments) -> [(address, bytes), ...] on the CPU
 };
 Hooks& hooks();
 

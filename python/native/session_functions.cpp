@@ -178,8 +178,8 @@ PyObject* set_hooks(PyObject*, PyObject* arguments) {
                         &given.parameter_text, &given.host_ranges)) {
     return nullptr;
   }
-  for (PyObject* each : {given.make_error, given.convert, given.stream_handle,
-                         given.parameter_text, given.host_ranges}) {
+  for (PyObject* each : {given.make_error, given.convert, given.stream_handle, given.parameter_text,
+                         given.host_ranges}) {
     Py_INCREF(each);  // for ever
   }
   hooks() = given;
