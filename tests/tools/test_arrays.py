@@ -88,6 +88,14 @@ def test_both_causal_masks_at_once_are_bad_usage(fms, tmp_path):
     assert attention(fms, tmp_path, "--causal", "--causal-top-left").returncode == 2
 
 
+def test_options_that_do_not_fit_are_named(fms, tmp_path):
+    save(tmp_path, *[np.zeros((1, 2, 4, 8), np.float32)] * 3)
+    np.save(tmp_path / "sinks.npy", np.zeros(3, np.float32))
+    message = refused(attention(fms, tmp_path, "--sinks", tmp_path / "sinks.npy"))
+    assert "3 sinks, and q has 2 heads" in message
+    assert attention(fms, tmp_path, "--window", "3").returncode == 2
+
+
 def test_run_transposes_on_the_device(fms, tmp_path, on):
     array = np.random.default_rng(1).random((70, 50), np.float32)
     np.save(tmp_path / "a.npy", array)
@@ -114,3 +122,19 @@ def test_attention_is_within_its_bound(fms, tmp_path, on, dtype, mask):
     assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
     assert np.load(tmp_path / "o.npy").dtype == dtype
     assert np.load(tmp_path / "lse.npy").shape == (2, 4, 65)
+
+
+@pytest.mark.parametrize("options", [
+    ["--window", "9,4"], ["--causal", "--window", "20,-1", "--softcap", "2.5"],
+    ["--causal-top-left", "--window=7,0"]])
+def test_attention_with_options_is_within_its_bound(fms, tmp_path, on, options):
+    random = np.random.default_rng(3)
+    save(tmp_path, random.standard_normal((1, 4, 65, 16), np.float32),
+         random.standard_normal((1, 2, 70, 16), np.float32),
+         random.standard_normal((1, 2, 70, 24), np.float32))
+    np.save(tmp_path / "sinks.npy", np.array([0, 1, -np.inf, 5], np.float32))
+    done = attention(fms, tmp_path, "--check", "--json", "--lse", tmp_path / "lse.npy", "--sinks",
+                     tmp_path / "sinks.npy", *options, *on)
+    assert done.returncode == 0, done.stderr
+    assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
+    assert np.load(tmp_path / "o.npy").shape == (1, 4, 65, 24)

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +16,9 @@ struct AttentionCommand {
   CommonOptions common;
   std::string q, k, v, out, lse;
   bool causal = false, causal_top_left = false, check = false;
-  float scale = 0;
+  std::vector<int> window;  // left, right; empty: none
+  float scale = 0, softcap = 0;
+  std::string sinks;
   std::string dtype, policy;
   int repeat = 0;
   std::string device;
@@ -59,21 +62,60 @@ Result<NpyArray> read_array(const std::string& file, const std::string& dtype) {
 
 struct AttentionArrays {
   NpyArray q, k, v;
+  std::vector<float> sinks;
 };
+
+Result<std::vector<float>> read_sinks(const std::string& file) {
+  if (file.empty()) return std::vector<float>();
+  FMS_TRY(const NpyArray array, read_npy(file));
+  if (array.dtype != DType::kFloat32 || array.shape.size() != 1) {
+    return refuse(fmt::format("{} is {} of shape {}; sinks must be float32, (heads,)", file,
+                              to_string(array.dtype), shape_to_string(array.shape)));
+  }
+  std::vector<float> sinks(array.data.size() / sizeof(float));
+  if (!sinks.empty()) std::memcpy(sinks.data(), array.data.data(), array.data.size());
+  return sinks;
+}
 
 Result<AttentionArrays> read_arrays(const AttentionCommand& command) {
   AttentionArrays arrays;
   FMS_TRY(arrays.q, read_array(command.q, command.dtype));
   FMS_TRY(arrays.k, read_array(command.k, command.dtype));
   FMS_TRY(arrays.v, read_array(command.v, command.dtype));
+  FMS_TRY(arrays.sinks, read_sinks(command.sinks));
   return arrays;
+}
+
+// A window with a causal mask ends at the query itself.
+attention::Mask mask_of(const AttentionCommand& command) {
+  using attention::Mask;
+  const bool limited = !command.window.empty() && command.window != std::vector<int>{-1, -1};
+  if (limited) return command.causal_top_left ? Mask::kWindowTopLeft : Mask::kWindow;
+  if (command.causal_top_left) return Mask::kCausalTopLeft;
+  return command.causal ? Mask::kCausal : Mask::kFull;
+}
+
+AttentionInputs inputs_of(const AttentionCommand& command, const AttentionArrays& arrays,
+                          const attention::Problem& problem) {
+  AttentionInputs inputs{.q = arrays.q.data,
+                         .k = arrays.k.data,
+                         .v = arrays.v.data,
+                         .scale = command.scale,
+                         .softcap = command.softcap,
+                         .sinks = arrays.sinks};
+  if (problem.mask == attention::Mask::kWindow || problem.mask == attention::Mask::kWindowTopLeft) {
+    const bool causal = command.causal || command.causal_top_left;
+    inputs.window_left = command.window[0];
+    inputs.window_right = causal ? 0 : command.window[1];
+  }
+  return inputs;
 }
 
 Result<attention::Problem> problem_of(const AttentionCommand& command,
                                       const AttentionArrays& arrays) {
-  const auto& [q, k, v] = arrays;
-  if (k.shape != v.shape) {
-    return refuse(fmt::format("k has the shape {} and v {}; they must be equal",
+  const auto& [q, k, v, sinks] = arrays;
+  if (!std::equal(k.shape.begin(), k.shape.end() - 1, v.shape.begin())) {
+    return refuse(fmt::format("k has the shape {} and v {}; all but the last must be equal",
                               shape_to_string(k.shape), shape_to_string(v.shape)));
   }
   if (q.shape[0] != k.shape[0] || q.shape[3] != k.shape[3]) {
@@ -91,9 +133,16 @@ Result<attention::Problem> problem_of(const AttentionCommand& command,
                              .seq_q = static_cast<int>(q.shape[2]),
                              .seq_k = static_cast<int>(k.shape[2]),
                              .head_dim = static_cast<int>(q.shape[3]),
+                             .value_dim = static_cast<int>(v.shape[3]),
+                             .mask = mask_of(command),
+                             .softcap = command.softcap != 0,
+                             .sinks = !command.sinks.empty(),
                              .return_lse = !command.lse.empty()};
-  if (command.causal) problem.mask = attention::Mask::kCausal;
-  if (command.causal_top_left) problem.mask = attention::Mask::kCausalTopLeft;
+  if (v.shape[3] == 0) return refuse("v has rows of no elements");
+  if (problem.sinks && sinks.size() != static_cast<std::size_t>(problem.heads)) {
+    return refuse(fmt::format("{} has {} sinks, and q has {} heads", command.sinks, sinks.size(),
+                              problem.heads));
+  }
   FMS_TRY_VOID(attention::check(problem));
   return problem;
 }
@@ -102,6 +151,7 @@ Result<void> write_outputs(const AttentionCommand& command, const attention::Pro
                            const NpyArray& q, AttentionOutputs& outputs) {
   // The arrays move into the files' form and back: they may be large.
   NpyArray o{.dtype = problem.dtype, .shape = q.shape, .data = std::move(outputs.o)};
+  o.shape[3] = problem.value_columns();
   FMS_TRY_VOID(write_npy(command.out, o));
   outputs.o = std::move(o.data);
   if (command.lse.empty()) return {};
@@ -122,8 +172,7 @@ Result<AttentionReport> compute(const AttentionCommand& command) {
   }
   FMS_TRY(const auto device, choose_device(command.device, options));
   FMS_TRY(Jit jit, Jit::create(std::move(options)));
-  const AttentionInputs inputs{
-      .q = arrays.q.data, .k = arrays.k.data, .v = arrays.v.data, .scale = command.scale};
+  const AttentionInputs inputs = inputs_of(command, arrays, problem);
   FMS_TRY(AttentionOutputs outputs, run_attention(jit, device, problem, inputs, command.repeat));
   FMS_TRY_VOID(write_outputs(command, problem, arrays.q, outputs));
   AttentionReport report{
@@ -190,6 +239,14 @@ void add_options(CLI::App& app, AttentionCommand& command) {
   auto* causal = app.add_flag("--causal", command.causal, "aligned to the last key");
   app.add_flag("--causal-top-left", command.causal_top_left, "aligned to the first key")
       ->excludes(causal);
+  app.add_option("--window", command.window,
+                 "keys that a query sees before and after its own, -1: all of them")
+      ->type_name("LEFT,RIGHT")
+      ->expected(2)
+      ->delimiter(',');
+  app.add_option("--softcap", command.softcap, "scores are S * tanh(score / S)")->type_name("S");
+  app.add_option("--sinks", command.sinks, "a logit of each head in the sum of weights, float32")
+      ->type_name("FILE");
   app.add_option("--scale", command.scale, "of the scores (default: 1 / sqrt(head_dim))")
       ->type_name("S");
   app.add_option("--dtype", command.dtype, "what the arrays hold: needed for bf16 as uint16")
@@ -212,7 +269,7 @@ void add_attention(CLI::App& program, int& exit_code) {
   CLI::App* app = program.add_subcommand("attention", "Compute attention on .npy arrays");
   app->footer(
       "Arrays are (batch, heads, seq, head_dim), float32, float16 or bfloat16; k and v may have\n"
-      "fewer heads (GQA).\n\n"
+      "fewer heads (GQA), and v another head_dim.\n\n"
       "Example:\n  fms attention --q q.npy --k k.npy --v v.npy --out o.npy --causal --check");
   add_common_options(*app, command->common, Json::kYes);
   add_options(*app, *command);

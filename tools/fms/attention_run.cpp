@@ -32,6 +32,17 @@ std::int64_t rows_to_check(const attention::Problem& problem) {
   return std::max(kFewestRows, kReferenceOperations / per_row);
 }
 
+// Of packed arrays.
+struct HostStrides {
+  explicit HostStrides(const attention::Problem& p)
+      : q(attention::bhsd_strides(p.heads, p.seq_q, p.head_dim)),
+        k(attention::bhsd_strides(p.kv_heads, p.seq_k, p.head_dim)),
+        v(attention::bhsd_strides(p.kv_heads, p.seq_k, p.value_columns())),
+        o(attention::bhsd_strides(p.heads, p.seq_q, p.value_columns())) {}
+
+  attention::Strides q, k, v, o;
+};
+
 }  // namespace
 
 Result<AttentionOutputs> run_attention(Jit& jit, const std::shared_ptr<Device>& device,
@@ -41,34 +52,39 @@ Result<AttentionOutputs> run_attention(Jit& jit, const std::shared_ptr<Device>& 
   FMS_TRY(const DeviceBuffer q, to_device(device, inputs.q, stream));
   FMS_TRY(const DeviceBuffer k, to_device(device, inputs.k, stream));
   FMS_TRY(const DeviceBuffer v, to_device(device, inputs.v, stream));
-  FMS_TRY(DeviceBuffer o, DeviceBuffer::allocate(device, inputs.q.size()));
+  FMS_TRY(const DeviceBuffer sinks, to_device(device, std::as_bytes(inputs.sinks), stream));
+  const std::size_t o_bytes =
+      inputs.q.size() / static_cast<std::size_t>(problem.head_dim) * problem.value_columns();
+  FMS_TRY(DeviceBuffer o, DeviceBuffer::allocate(device, o_bytes));
   // What a kernel leaves out shows as NaN in the check.
   FMS_TRY_VOID(o.fill(0xff, stream));
   AttentionOutputs outputs;
   FMS_TRY(const attention::Plan plan,
           attention::plan(problem, jit.options().target.value_or(device->target())));
   outputs.weights = attention::weights_of(plan);
-  outputs.o.resize(inputs.q.size());
+  outputs.o.resize(o_bytes);
   if (problem.return_lse) {
     outputs.lse.resize(static_cast<std::size_t>(problem.batch) * problem.heads * problem.seq_q,
                        std::numeric_limits<float>::quiet_NaN());
   }
   const auto lse_bytes = std::as_writable_bytes(std::span(outputs.lse));
   FMS_TRY(const DeviceBuffer lse, to_device(device, lse_bytes, stream));
-  const auto kv_strides =
-      attention::bhsd_strides(problem.kv_heads, problem.seq_k, problem.head_dim);
-  const auto q_strides = attention::bhsd_strides(problem.heads, problem.seq_q, problem.head_dim);
+  const HostStrides strides(problem);
   const attention::Arguments arguments{
       .q = q.data(),
       .k = k.data(),
       .v = v.data(),
       .o = o.data(),
       .lse = problem.return_lse ? static_cast<float*>(lse.data()) : nullptr,
-      .q_strides = q_strides,
-      .k_strides = kv_strides,
-      .v_strides = kv_strides,
-      .o_strides = q_strides,
-      .scale = inputs.scale};
+      .q_strides = strides.q,
+      .k_strides = strides.k,
+      .v_strides = strides.v,
+      .o_strides = strides.o,
+      .scale = inputs.scale,
+      .window_left = inputs.window_left,
+      .window_right = inputs.window_right,
+      .softcap = inputs.softcap,
+      .sinks = problem.sinks ? static_cast<const float*>(sinks.data()) : nullptr};
   const auto compute = [&] { return attention::forward(jit, device, stream, problem, arguments); };
   FMS_TRY_VOID(compute());
   FMS_TRY_VOID(stream.synchronize());
@@ -86,22 +102,24 @@ Result<AttentionOutputs> run_attention(Jit& jit, const std::shared_ptr<Device>& 
 Result<AttentionCheck> check_attention(const attention::Problem& problem,
                                        const AttentionInputs& inputs,
                                        const AttentionOutputs& outputs) {
-  const auto kv_strides =
-      attention::bhsd_strides(problem.kv_heads, problem.seq_k, problem.head_dim);
-  const auto q_strides = attention::bhsd_strides(problem.heads, problem.seq_q, problem.head_dim);
+  const HostStrides strides(problem);
   const attention::HostInputs host{.q = inputs.q.data(),
                                    .k = inputs.k.data(),
                                    .v = inputs.v.data(),
-                                   .q_strides = q_strides,
-                                   .k_strides = kv_strides,
-                                   .v_strides = kv_strides,
-                                   .scale = inputs.scale};
+                                   .q_strides = strides.q,
+                                   .k_strides = strides.k,
+                                   .v_strides = strides.v,
+                                   .scale = inputs.scale,
+                                   .window_left = inputs.window_left,
+                                   .window_right = inputs.window_right,
+                                   .softcap = inputs.softcap,
+                                   .sinks = inputs.sinks};
   FMS_TRY(
       const attention::Reference expected,
       attention::reference(problem, host, attention::sample_rows(problem, rows_to_check(problem)),
                            /*threads=*/0, outputs.weights));
   AttentionCheck check{
-      .output = attention::compare(problem, expected, outputs.o.data(), q_strides),
+      .output = attention::compare(problem, expected, outputs.o.data(), strides.o),
       .rows = expected.rows.size(),
       .all_rows = static_cast<std::size_t>(problem.batch) * problem.heads * problem.seq_q};
   if (problem.return_lse) {

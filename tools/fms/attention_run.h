@@ -13,10 +13,14 @@
 
 namespace fms::program {
 
-// Arrays in host memory, packed (batch, heads, seq, head_dim), of the problem's dtype.
+// Arrays in host memory, packed (batch, heads, seq, head_dim), of the problem's dtype; and what
+// its options come with.
 struct AttentionInputs {
   std::span<const std::byte> q, k, v;
   float scale = 0;  // 0: 1 / sqrt(head_dim)
+  int window_left = -1, window_right = -1;
+  float softcap = 0;
+  std::span<const float> sinks;  // of each head, with problem.sinks
 };
 
 struct AttentionOutputs {
