@@ -9,7 +9,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "cache/collector.h"
@@ -18,6 +20,7 @@
 #include "cache/record.h"
 #include "cache/schema.h"
 #include "cache/store_state.h"
+#include "cache/tuning_table.h"
 
 namespace fms {
 namespace {
@@ -32,6 +35,7 @@ using cache::Session;
 using cache::SqlResult;
 using cache::StoreState;
 using cache::Transaction;
+using cache::TuningRow;
 
 constexpr std::int64_t kMaxBundleRecords = 1'000'000;
 
@@ -83,6 +87,21 @@ SqlResult<std::int64_t> copy_records(Database& from, Database& to, std::vector<D
   return copied;
 }
 
+// What kernels have in common with the tunings that go with them: template, target and compiler.
+using Kin = std::tuple<std::string, std::string, std::string>;
+
+// Copies the sound tunings of these.
+SqlResult<void> copy_tunings(Database& from, Database& to, const std::set<Kin>& wanted) {
+  FMS_TRY(const std::vector<TuningRow> rows, cache::read_tunings(from));
+  FMS_TRY(Transaction transaction, Transaction::begin(to));
+  for (const TuningRow& row : rows) {
+    const Tuning& tuning = row.tuning;
+    if (!wanted.contains(Kin(tuning.template_name, tuning.target, tuning.compiler))) continue;
+    if (cache::check(row)) FMS_TRY_VOID(cache::write_tuning(to, tuning));
+  }
+  return transaction.commit();
+}
+
 std::unexpected<Error> cant_import(const fs::path& file, ErrorCode code, std::string_view why) {
   return fail(code, fmt::format("can't import {}: {}", file.string(), why));
 }
@@ -117,7 +136,11 @@ Result<Database> open_bundle(const fs::path& file) {
     return cant_import(
         file, ErrorCode::kCorrupt,
         fmt::format("it is damaged ({}); copy it again", sound ? *sound : sound.error().message));
-  const auto count = bundle->integer("SELECT count(*) FROM kernel");
+  const auto has_tunings = cache::has_tuning_table(*bundle);
+  const auto count =
+      bundle->integer(has_tunings && *has_tunings ? "SELECT (SELECT count(*) FROM kernel) + "
+                                                    "(SELECT count(*) FROM tuning)"
+                                                  : "SELECT count(*) FROM kernel");
   if (!count || *count > kMaxBundleRecords)
     return cant_import(file, ErrorCode::kCorrupt,
                        fmt::format("it has more than {} records", kMaxBundleRecords));
@@ -157,6 +180,36 @@ Result<void> import_record(const fs::path& file, Database& bundle, Job& job, std
   return {};
 }
 
+// Checks the tunings of a bundle and adds those that this store has none for.
+Result<void> import_tunings(const fs::path& file, Database& bundle, Job& job,
+                            ImportReport& report) {
+  const auto theirs = cache::read_tunings(bundle);
+  if (!theirs) return cant_import(file, ErrorCode::kCorrupt, theirs.error().message);
+  const auto ours = cache::read_tunings(job.database());
+  if (!ours) return job.failed(ours.error());
+  const auto holds_for = [](const Tuning& t) {
+    return std::tie(t.template_name, t.template_digest, t.target, t.device, t.compiler, t.problem);
+  };
+  for (const TuningRow& row : *theirs) {
+    if (const auto sound = cache::check(row); !sound) {
+      return cant_import(file, ErrorCode::kCorrupt,
+                         fmt::format("its tuning of {} is bad: {}; nothing was imported",
+                                     row.tuning.template_name, sound.error().message));
+    }
+    const bool present = std::ranges::any_of(*ours, [&](const TuningRow& each) {
+      return holds_for(each.tuning) == holds_for(row.tuning);
+    });
+    if (present) {
+      ++report.tunings_present;
+      continue;
+    }
+    if (const auto written = cache::write_tuning(job.database(), row.tuning); !written)
+      return job.failed(written.error());
+    ++report.tunings_added;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::int64_t> KernelStore::export_bundle(
@@ -167,8 +220,12 @@ Result<std::int64_t> KernelStore::export_bundle(
   // The caller's function is called out of any Session.
   FMS_TRY(const std::vector<StoreEntry> entries, list());
   std::vector<Digest> keys;
-  for (const StoreEntry& entry : entries)
-    if (!entry.failed && (!keep || keep(entry))) keys.push_back(entry.key);
+  std::set<Kin> kin;
+  for (const StoreEntry& entry : entries) {
+    if (entry.failed || (keep && !keep(entry))) continue;
+    keys.push_back(entry.key);
+    kin.emplace(entry.template_name, entry.target, entry.compiler);
+  }
 
   std::vector<std::string> left_behind;
   std::int64_t copied = 0;
@@ -183,6 +240,8 @@ Result<std::int64_t> KernelStore::export_bundle(
     const auto count = copy_records(job.database(), *bundle, std::move(keys), left_behind);
     if (!count) return job.failed(count.error());
     copied = *count;
+    if (const auto tunings = copy_tunings(job.database(), *bundle, kin); !tunings)
+      return job.failed(tunings.error());
     { const Database closed = *std::move(bundle); }
     if (::chmod(temporary.path().c_str(), 0644) != 0)
       return cant_export(file, std::strerror(errno));
@@ -213,6 +272,7 @@ Result<ImportReport> KernelStore::import_bundle(const std::filesystem::path& fil
     // Checked and written one by one, so that what is written is what was checked.
     for (const std::int64_t id : *ids)
       FMS_TRY_VOID(import_record(file, bundle, job, id, options, state_->now(), report));
+    FMS_TRY_VOID(import_tunings(file, bundle, job, report));
     if (const auto done = transaction->commit(); !done) return job.failed(done.error());
     const auto over = cache::over_limit(job.database(), state_->options.max_bytes);
     crowded = over && *over;

@@ -11,6 +11,7 @@
 #include "cache/kernel_store.h"
 #include "cache/record.h"
 #include "cache/store_state.h"
+#include "cache/tuning_table.h"
 
 namespace fms {
 namespace {
@@ -88,6 +89,25 @@ SqlResult<void> verify_one(Database& database, bool read_only, std::int64_t id,
   FMS_TRY(const std::int64_t removed, cache::remove_record(database, id, (*record)->checksum));
   FMS_TRY_VOID(cache::add_counts(database, {.corrupt_removed = removed}));
   return transaction.commit();
+}
+
+// Checks all tunings; damaged ones are removed.
+SqlResult<void> verify_tunings(Database& database, bool read_only, VerifyReport& report) {
+  FMS_TRY(const std::vector<cache::TuningRow> rows, cache::read_tunings(database));
+  for (const cache::TuningRow& row : rows) {
+    ++report.checked;
+    const auto sound = cache::check(row);
+    if (sound) continue;
+    ++report.corrupt;
+    report.messages.push_back(
+        fmt::format("a tuning of {}: {}", row.tuning.template_name, sound.error().message));
+    if (read_only) continue;
+    FMS_TRY(auto transaction, cache::Transaction::begin(database));
+    FMS_TRY_VOID(cache::remove_tuning(database, row.id));
+    FMS_TRY_VOID(cache::add_counts(database, {.corrupt_removed = 1}));
+    FMS_TRY_VOID(transaction.commit());
+  }
+  return {};
 }
 
 }  // namespace
@@ -185,6 +205,10 @@ Result<VerifyReport> KernelStore::verify() {
       if (checked.error().kind != SqlFailure::kDamaged) return job.failed(checked.error());
       sound = false;
     }
+  if (const auto checked = verify_tunings(job.database(), read_only, report); !checked) {
+    if (checked.error().kind != SqlFailure::kDamaged) return job.failed(checked.error());
+    sound = false;
+  }
   // The records may be whole where an index isn't.
   const auto structure = job.database().text("PRAGMA integrity_check(1)");
   if (!structure && structure.error().kind != SqlFailure::kDamaged)

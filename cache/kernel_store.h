@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "cache/tuning.h"
 #include "compiler/compile_request.h"
 #include "compiler/digest.h"
 #include "compiler/object_code.h"
@@ -83,6 +84,7 @@ struct ImportOptions {
 struct ImportReport {
   std::int64_t added = 0, present = 0;
   std::int64_t host_code_skipped = 0;
+  std::int64_t tunings_added = 0, tunings_present = 0;
 };
 
 // Keeps compiled kernels on disk, from one process to the next: one SQLite file.
@@ -140,6 +142,15 @@ class KernelStore {
   // others of that name are obsolete, and evicted first.
   void set_current_compiler(std::string_view fingerprint);
 
+  // Keeps a choice that was measured, over what was known for the same. False (and a warning) if it
+  // couldn't be written. A store that is given its first one is from then on of a schema that older
+  // programs leave untouched (cache/README.md).
+  bool put_tuning(Tuning tuning);
+  // All that are sound. May fail, unlike find(): its callers have a choice without.
+  Result<std::vector<Tuning>> tunings();
+  // Removes those that `which` wants; all without it. Returns how many.
+  Result<std::int64_t> remove_tunings(const std::function<bool(const Tuning&)>& which = {});
+
   // For people and tools. An I/O error is reported here: these may fail.
   Result<std::vector<StoreEntry>> list();
   Result<StoreStats> stats();
@@ -154,14 +165,16 @@ class KernelStore {
   // fewest compile-seconds for its bytes. One collector at a time over all processes. Gives pages
   // back to the disk.
   Result<GcReport> gc(std::optional<std::int64_t> limit = {});
-  Result<std::int64_t> clear();  // removes every entry and zeroes the counts; returns how many
+  // Removes every entry and zeroes the counts; returns how many. Notes and tunings stay.
+  Result<std::int64_t> clear();
 
   // Writes a bundle: one self-contained file of the same format, of all entries or of those that
-  // `keep` wants. Failures stay behind. Replaces `file` whole or not at all. Returns how many.
+  // `keep` wants; with the tunings of their templates, targets and compilers. Failures stay behind.
+  // Replaces `file` whole or not at all. Returns how many entries.
   Result<std::int64_t> export_bundle(const std::filesystem::path& file,
                                      const std::function<bool(const StoreEntry&)>& keep = {});
   // Checks every record of a bundle, then adds them all in one transaction, or none; but those that
-  // `options` skips.
+  // `options` skips. A tuning doesn't replace one that was measured here.
   Result<ImportReport> import_bundle(const std::filesystem::path& file,
                                      const ImportOptions& options = {});
 

@@ -8,6 +8,7 @@
 
 #include "cache/schema.h"
 #include "cache/tables.h"
+#include "cache/tuning_table.h"
 
 namespace fms::cache {
 namespace {
@@ -62,6 +63,14 @@ void copy_notes(Database& damaged, Database& fresh) {
   }
 }
 
+void copy_tunings(Database& damaged, Database& fresh) {
+  const auto rows = read_tunings(damaged);
+  if (!rows) return;
+  for (const TuningRow& row : *rows) {
+    if (check(row)) static_cast<void>(write_tuning(fresh, row.tuning));
+  }
+}
+
 bool copy_record(Database& damaged, Database& fresh, std::int64_t id) {
   auto record = read_record(damaged, id);
   if (!record || !*record) return false;
@@ -88,6 +97,7 @@ std::int64_t salvage(const std::filesystem::path& file, Database& fresh) {
     if (copy_record(*damaged, fresh, id)) ++kept;
   }
   copy_notes(*damaged, fresh);
+  copy_tunings(*damaged, fresh);
   return transaction->commit() ? kept : 0;
 }
 

@@ -52,6 +52,23 @@ CREATE TABLE note(
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+constexpr char kTuningTable[] = R"sql(
+CREATE TABLE tuning(
+  id INTEGER PRIMARY KEY,
+  template TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  target TEXT NOT NULL,
+  device TEXT NOT NULL,
+  compiler TEXT NOT NULL,
+  problem TEXT NOT NULL,
+  choice TEXT NOT NULL,
+  evidence TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  checksum BLOB NOT NULL,
+  UNIQUE(template, digest, target, device, compiler, problem)
+) STRICT;
+)sql";
+
 constexpr char kSchemaText[] =
     "SELECT group_concat(type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, ''), "
     "char(10)) FROM (SELECT * FROM sqlite_schema ORDER BY type, name)";
@@ -66,15 +83,16 @@ SqlResult<Database> fill(const std::filesystem::path& file) {
                        "BEGIN EXCLUSIVE"));
   FMS_TRY_VOID(database.execute(kTables));
   const std::string ids = fmt::format("PRAGMA application_id={}; PRAGMA user_version={}; COMMIT",
-                                      kApplicationId, kSchemaVersion);
+                                      kApplicationId, kFirstSchema);
   FMS_TRY_VOID(database.execute(ids.c_str()));
   return database;
 }
 
-// What kTables makes, in the words of the SQLite that is linked here.
-SqlResult<std::string> expected_schema() {
+// What a schema's tables are, in the words of the SQLite that is linked here.
+SqlResult<std::string> expected_schema(bool with_tunings) {
   FMS_TRY(Database memory, Database::open_memory());
   FMS_TRY_VOID(memory.execute(kTables));
+  if (with_tunings) FMS_TRY_VOID(memory.execute(kTuningTable));
   return memory.text(kSchemaText);
 }
 
@@ -92,13 +110,18 @@ SqlResult<Identity> identify(Database& database) {
   if (*id != kApplicationId)
     return *id == 0 && *tables == 0 ? Identity::kDamaged : Identity::kForeign;
   if (*version > kSchemaVersion) return Identity::kNewer;
-  if (*version != kSchemaVersion) return Identity::kDamaged;
+  if (*version < kFirstSchema) return Identity::kDamaged;
   // Each table and column is named once, so that a file without one of them is found out here.
-  const auto sound = database.execute(
+  auto sound = database.execute(
       "SELECT k.id, key, template, specialization, target, format, entry, compiler, resources,"
       " compile_ms, error_code, error_message, created, expires, bytes, checksum, last_used, hits,"
       " key_fields, log, code, counter.value, note.value"
       " FROM kernel k, content, counter, note LIMIT 0");
+  if (sound && *version > kFirstSchema) {
+    sound = database.execute(
+        "SELECT id, template, digest, target, device, compiler, problem, choice, evidence, created,"
+        " checksum FROM tuning LIMIT 0");
+  }
   if (!sound) {
     if (damaged(sound.error())) return Identity::kDamaged;
     return std::unexpected(sound.error());
@@ -107,9 +130,23 @@ SqlResult<Identity> identify(Database& database) {
 }
 
 SqlResult<bool> has_exact_schema(Database& database) {
-  FMS_TRY(const std::string expected, expected_schema());
+  FMS_TRY(const bool with_tunings, has_tuning_table(database));
+  FMS_TRY(const std::string expected, expected_schema(with_tunings));
   FMS_TRY(const std::string actual, database.text(kSchemaText));
   return actual == expected;
+}
+
+SqlResult<bool> has_tuning_table(Database& database) {
+  FMS_TRY(const std::int64_t version, database.integer("PRAGMA user_version"));
+  return version > kFirstSchema;
+}
+
+SqlResult<void> add_tuning_table(Database& database) {
+  FMS_TRY(const bool has_it, has_tuning_table(database));
+  if (has_it) return {};
+  FMS_TRY_VOID(database.execute(kTuningTable));
+  const std::string version = fmt::format("PRAGMA user_version={}", kSchemaVersion);
+  return database.execute(version.c_str());
 }
 
 Result<Database> make_database(const std::filesystem::path& file) {

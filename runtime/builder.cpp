@@ -97,23 +97,16 @@ Result<std::shared_ptr<const Compiler>> Builder::compiler(Target::Kind kind) {
   return compilers_->open(kind);
 }
 
-// The keys under which the code may stand: that of the compiler at hand; and, where nothing will be
-// compiled, those of all compilers whose code the tiers hold (law 5).
-Result<std::vector<Builder::Candidate>> Builder::candidates(const Specialization& specialization,
-                                                            const Target& target) {
-  if (target.kind == Target::Kind::kCuda && !options_.sanitize.empty()) {
-    return fail(ErrorCode::kInvalidArgument,
-                fmt::format("can't sanitize {} for {}: only kernels for a CPU check themselves; "
-                            "build for the target cpu, or unset FMS_SANITIZE",
-                            specialization.kernel_template().name(), target.to_string()));
-  }
+// That of the compiler at hand; and, where nothing will be compiled, those of all compilers whose
+// code the tiers hold (law 5).
+Result<std::vector<std::string>> Builder::fingerprints(Target::Kind kind) {
   std::vector<std::string> fingerprints;
-  Result<std::string> own = compilers_->fingerprint(target.kind);
+  Result<std::string> own = compilers_->fingerprint(kind);
   if (own) fingerprints.push_back(*own);
   if (!own || options_.offline) {
     const auto add = [&](KernelStore& tier) {
       for (std::string& each : tier.compilers()) {
-        if (Compilers::may_make(target.kind, each) &&
+        if (Compilers::may_make(kind, each) &&
             std::ranges::find(fingerprints, each) == fingerprints.end()) {
           fingerprints.push_back(std::move(each));
         }
@@ -122,13 +115,52 @@ Result<std::vector<Builder::Candidate>> Builder::candidates(const Specialization
     if (store_) add(*store_);
     for (const auto& tier : tiers_) add(*tier);
   }
-  if (fingerprints.empty()) {
+  if (fingerprints.empty()) return std::unexpected(std::move(own).error());
+  return fingerprints;
+}
+
+Tunings Builder::tunings(Target::Kind kind) {
+  std::vector<Tuning> found;
+  const auto add = [&](KernelStore& tier) {
+    Result<std::vector<Tuning>> of_tier = tier.tunings();
+    if (!of_tier) return log_warn(of_tier.error().message);
+    for (Tuning& each : *of_tier) {
+      const Result<Target> target = Target::parse(each.target);
+      if (target && target->kind == kind) found.push_back(std::move(each));
+    }
+  };
+  if (store_) add(*store_);
+  for (const auto& tier : tiers_) add(*tier);
+  if (found.empty()) return {};
+  // Only now: to ask which compiler is here may take a search for it.
+  const Result<std::vector<std::string>> known = fingerprints(kind);
+  if (!known) return {};
+  std::vector<Tuning> usable;
+  for (const std::string& compiler : *known) {
+    for (const Tuning& each : found) {
+      if (each.compiler == compiler) usable.push_back(each);
+    }
+  }
+  return Tunings(std::move(usable));
+}
+
+// The keys under which the code may stand.
+Result<std::vector<Builder::Candidate>> Builder::candidates(const Specialization& specialization,
+                                                            const Target& target) {
+  if (target.kind == Target::Kind::kCuda && !options_.sanitize.empty()) {
+    return fail(ErrorCode::kInvalidArgument,
+                fmt::format("can't sanitize {} for {}: only kernels for a CPU check themselves; "
+                            "build for the target cpu, or unset FMS_SANITIZE",
+                            specialization.kernel_template().name(), target.to_string()));
+  }
+  Result<std::vector<std::string>> known = fingerprints(target.kind);
+  if (!known) {
     return std::unexpected(
         with_context(fmt::format("can't build {}", specialization.kernel_template().name()),
-                     std::move(own).error()));
+                     std::move(known).error()));
   }
   std::vector<Candidate> all;
-  for (std::string& fingerprint : fingerprints) {
+  for (std::string& fingerprint : *known) {
     CompileRequest request =
         make_request(specialization, target, std::move(fingerprint),
                      {.lineinfo = options_.lineinfo, .sanitize = options_.sanitize});

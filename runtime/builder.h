@@ -13,6 +13,7 @@
 #include "runtime/compilers.h"
 #include "runtime/jit.h"
 #include "runtime/single_flight.h"
+#include "runtime/tunings.h"
 
 namespace fms {
 
@@ -34,6 +35,9 @@ class Builder {
   Result<bool> has(const Specialization& specialization, const Target& target);
   Result<CompileRequest> request(const Specialization& specialization, const Target& target);
   Result<std::shared_ptr<const Compiler>> compiler(Target::Kind kind);
+  // Those of the tiers that were measured with a compiler whose code build() would take. Trouble
+  // with a tier is told, and its tunings are none.
+  Tunings tunings(Target::Kind kind);
 
   KernelStore* store() const { return store_.get(); }
   std::vector<const KernelStore*> read_tiers() const;
@@ -46,6 +50,8 @@ class Builder {
   };
 
   void open_tiers();
+  // Of the compilers whose code for targets of that kind build() takes, the best first.
+  Result<std::vector<std::string>> fingerprints(Target::Kind kind);
   Result<std::vector<Candidate>> candidates(const Specialization& specialization,
                                             const Target& target);
   std::optional<Result<Built>> look_up(const std::vector<Candidate>& candidates);

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <utility>
 
 #include "compiler/llvm_library.h"
@@ -74,7 +76,9 @@ struct Jit::State {
   SingleFlight<KernelKey, Kernel, KernelKeyHash> flights;
   std::atomic<std::int64_t> loaded_hits{0}, background_compiles{0}, dynamic_served{0};
   std::atomic<double> load_us{0};
-  BackgroundQueue background;  // last: its thread uses all the others
+  std::array<std::once_flag, 2> tunings_read;  // by Target::Kind
+  std::array<Tunings, 2> tunings;              // each written once, under its flag
+  BackgroundQueue background;                  // last: its thread uses all the others
 };
 
 // Loads the very variant that `key` names, once however many threads ask.
@@ -248,6 +252,15 @@ Result<CompileRequest> Jit::request(const Specialization& specialization, const 
 void Jit::record(const ManifestEntry& entry) { state_->recorder.record(entry); }
 
 bool Jit::recording() const { return state_->recorder.recording(); }
+
+Target Jit::target_of(const Device& device) const { return state_->target_of(device); }
+
+const Tunings& Jit::tunings(Target::Kind kind) const {
+  State& state = *state_;
+  const auto at = static_cast<std::size_t>(kind);
+  std::call_once(state.tunings_read[at], [&] { state.tunings[at] = state.builder.tunings(kind); });
+  return state.tunings[at];
+}
 
 void Jit::wait_for_background() { state_->background.wait_until_empty(); }
 

@@ -17,6 +17,7 @@
 #include "runtime/log.h"
 #include "runtime/manifest.h"
 #include "runtime/toolkit.h"
+#include "runtime/tunings.h"
 
 namespace fms {
 
@@ -136,6 +137,12 @@ class Jit {
   // Appends to the manifest that options.record names, each entry once; nothing if it names none.
   void record(const ManifestEntry& entry);
   bool recording() const;
+
+  // What get() compiles for on that device: its own target, or the one that the options name.
+  Target target_of(const Device& device) const;
+
+  // What was measured on targets of that kind, read from the tiers when it is first asked for.
+  const Tunings& tunings(Target::Kind kind) const;
 
   void wait_for_background();  // until no compile is queued or running
   JitStats stats() const;

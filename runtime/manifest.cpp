@@ -141,17 +141,20 @@ std::string to_json_line(const ManifestEntry& entry) {
 }
 
 Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Target& target,
-                                            const std::filesystem::path& folder) {
+                                            const std::filesystem::path& folder,
+                                            const Tunings& tunings) {
   std::vector<Specialization> variants;
-  const auto exact = [&]() -> Result<Specialization> {
+  const auto exact = [&]() -> Result<std::vector<Specialization>> {
+    std::vector<Specialization> all;
     if (entry.op == "attention") {
       FMS_TRY(const attention::Problem problem, attention::from_manifest_entry(entry));
-      FMS_TRY(attention::Plan plan, attention::plan(problem, target));
+      FMS_TRY(std::vector<attention::Plan> plans, attention::plans(problem, target, tunings));
+      for (attention::Plan& plan : plans) all.push_back(std::move(plan.specialization));
       if (problem.block_table) {
         FMS_TRY(Specialization filling, attention::block_table_specialization(problem, target));
         variants.push_back(std::move(filling));
       }
-      return std::move(plan.specialization);
+      return all;
     }
     // A file is meant relative to the manifest that names it; an embedded template has no such
     // file.
@@ -159,14 +162,19 @@ Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Ta
     const std::filesystem::path file = folder / entry.template_name;
     const bool is_file = std::filesystem::is_regular_file(file, ignored);
     FMS_TRY(auto kernel_template, load_template(is_file ? file.string() : entry.template_name));
-    return Specialization::parse(std::move(kernel_template), entry.parameters);
+    FMS_TRY(Specialization one,
+            Specialization::parse(std::move(kernel_template), entry.parameters));
+    all.push_back(std::move(one));
+    return all;
   }();
   if (!exact) {
     return std::unexpected(
         with_context(fmt::format("line {} of the manifest", entry.line), std::move(exact).error()));
   }
-  variants.push_back(exact->dynamic());
-  if (exact->has_exact_size()) variants.push_back(*exact);
+  for (const Specialization& each : *exact) {
+    variants.push_back(each.dynamic());
+    if (each.has_exact_size()) variants.push_back(each);
+  }
   return variants;
 }
 

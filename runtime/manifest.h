@@ -10,6 +10,7 @@
 #include "compiler/result.h"
 #include "compiler/specialization.h"
 #include "compiler/target.h"
+#include "runtime/tunings.h"
 
 namespace fms {
 
@@ -36,8 +37,10 @@ struct Manifest {
 std::string to_json_line(const ManifestEntry& entry);  // one line, no newline
 
 // The specialisations of an entry on a target: the dynamic variant, and the exact one where it
-// differs. A template that isn't embedded is looked up as a file, relative to `folder`.
+// differs; of an operation those of every tile that was tuned on a device of the target. A template
+// that isn't embedded is looked up as a file, relative to `folder`.
 Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Target& target,
-                                            const std::filesystem::path& folder = {});
+                                            const std::filesystem::path& folder = {},
+                                            const Tunings& tunings = {});
 
 }  // namespace fms

@@ -9,11 +9,11 @@ set(_public_compiler
     compiler/compile_request.h compiler/compiler.h compiler/digest.h compiler/dtype.h
     compiler/kernel_template.h compiler/nvrtc_compiler.h compiler/object_code.h
     compiler/parameter.h compiler/result.h compiler/specialization.h compiler/target.h)
-set(_public_cache cache/kernel_store.h)
+set(_public_cache cache/kernel_store.h cache/tuning.h)
 set(_public_runtime
     runtime/device.h runtime/device_buffer.h runtime/event.h runtime/jit.h runtime/kernel.h
     runtime/launch.h runtime/log.h runtime/manifest.h runtime/stream.h runtime/template_file.h
-    runtime/tensor_map.h runtime/toolkit.h runtime/ops/attention.h)
+    runtime/tensor_map.h runtime/toolkit.h runtime/tunings.h runtime/ops/attention.h)
 
 set(_package ${CMAKE_INSTALL_LIBDIR}/cmake/FlashMoEScience)
 foreach(library templates compiler cache runtime)

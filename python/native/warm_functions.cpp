@@ -25,14 +25,14 @@ struct WarmPlan {
   std::vector<Failure> failures;
 };
 
-Result<WarmPlan> make_plan(const char* file, const std::vector<Target>& targets) {
+Result<WarmPlan> make_plan(const Jit& jit, const char* file, const std::vector<Target>& targets) {
   FMS_TRY(const Manifest manifest, Manifest::read(file));
   const std::filesystem::path folder = std::filesystem::path(file).parent_path();
   WarmPlan plan;
   std::set<std::string> seen;
   for (const Target& target : targets) {
     for (const ManifestEntry& entry : manifest.entries) {
-      auto kernels = resolve(entry, target, folder);
+      auto kernels = resolve(entry, target, folder, jit.tunings(target.kind));
       if (!kernels) plan.failures.push_back({entry.line, target, kernels.error()});
       if (!kernels) continue;
       for (Specialization& each : *kernels) {
@@ -65,7 +65,7 @@ std::optional<T> with_plan(const char* file, PyObject* tuple, const Ask& ask) {
   const bool finished = run_interruptible([&](const CancelToken& cancel) {
     result = [&]() -> Result<T> {
       FMS_TRY(Jit jit, Session::get().jit());
-      FMS_TRY(WarmPlan plan, make_plan(file, *targets));
+      FMS_TRY(WarmPlan plan, make_plan(jit, file, *targets));
       return ask(jit, std::move(plan), cancel);
     }();
   });

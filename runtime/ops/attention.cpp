@@ -11,6 +11,7 @@
 
 #include "runtime/ops/attention_arguments.h"
 #include "runtime/ops/attention_bias.h"
+#include "runtime/ops/attention_candidates.h"
 #include "runtime/ops/attention_plan.h"
 #include "runtime/tensor_map.h"
 
@@ -28,6 +29,9 @@ struct PlanKey {
   Problem problem;
   Room room;
   Access access = Access::kElements;
+  // 0 where nothing was tuned: then plans depend on facts of devices, and on no Jit.
+  std::uint64_t tunings = 0;
+  int ordinal = 0;  // of the device, where something was
 
   bool operator==(const PlanKey&) const = default;
 };
@@ -56,6 +60,7 @@ struct PlanKeyHash {
                  static_cast<int>(p.sinks) << 4 | static_cast<int>(p.packed) << 3 |
                  static_cast<int>(p.return_lse) << 2 | static_cast<int>(key.access)));
     mix(std::hash<const Mods*>()(p.mods.get()));  // of one content there is one
+    mix(key.tunings << 8 ^ static_cast<std::uint64_t>(key.ordinal));
     return static_cast<std::size_t>(hash);
   }
 };
@@ -66,12 +71,14 @@ struct PlanKeyHash {
 // gains little from keeping them.
 class PlanCache {
  public:
-  Result<std::shared_ptr<const ForwardPlan>> get(const PlanKey& key) {
+  // `make` makes the plan of a key that wasn't asked for before.
+  template <typename Make>
+  Result<std::shared_ptr<const ForwardPlan>> get(const PlanKey& key, const Make& make) {
     {
       const std::shared_lock lock(mutex_);
       if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
     }
-    FMS_TRY(ForwardPlan made, plan_with(key.problem, key.room, key.access));
+    FMS_TRY(ForwardPlan made, make());
     auto plan = std::make_shared<const ForwardPlan>(std::move(made));
     const std::unique_lock lock(mutex_);
     if (plans_.size() >= kCapacity) plans_.clear();
@@ -86,11 +93,23 @@ class PlanCache {
   std::unordered_map<PlanKey, std::shared_ptr<const ForwardPlan>, PlanKeyHash> plans_;
 };
 
-// One for the process: plans depend on facts of devices and on no Jit. Never destroyed, so that
-// threads which outlive main() may still use it.
+// One for the process. Never destroyed, so that threads which outlive main() may still use it.
 PlanCache& plan_cache() {
   static PlanCache& cache = *new PlanCache;
   return cache;
+}
+
+// The plan of a key, by the tile that was tuned on the device if there is one. A block table is for
+// the tile that its caller knows of.
+Result<ForwardPlan> make_plan(const PlanKey& key, const Jit& jit, const Device& device,
+                              const Tunings& tunings) {
+  FMS_TRY(ForwardPlan chosen, plan_with(key.problem, key.room, key.access));
+  if (tunings.id() == 0 || key.problem.block_table) return chosen;
+  const Tuning* tuned =
+      tunings.find(chosen.plan.specialization.kernel_template(), jit.target_of(device),
+                   tuned_device(device.info()), tile_class(key.problem, key.room, key.access));
+  if (tuned == nullptr) return chosen;
+  return plan_with(key.problem, key.room, key.access, tuned->choice);
 }
 
 // For the whole process, as plan_cache() is.
@@ -194,6 +213,12 @@ Result<void> check_block_table(const Problem& problem, const Arguments& argument
 
 }  // namespace
 
+Result<void> launch_plan(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
+                         const Problem& problem, const Arguments& arguments) {
+  const auto launch_it = plan.query_rows == 0 ? launch_pointers : launch_sm90;
+  return launch_it(stream, kernel, plan, problem, arguments);
+}
+
 Strides bhsd_strides(int heads, int seq, int head_dim) {
   const std::int64_t head = std::int64_t{seq} * head_dim;
   return {.batch = heads * head, .head = head, .row = head_dim};
@@ -225,15 +250,20 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
   if (recorded && jit.recording()) jit.record(to_manifest_entry(problem));
   if (problem.seq_q == 0 || (problem.packed && arguments.total_q == 0)) return {};
 
+  const Tunings& tunings = jit.tunings(room.kind);
+  const PlanKey key{.problem = problem,
+                    .room = room,
+                    .access = access,
+                    .tunings = tunings.id(),
+                    .ordinal = tunings.id() == 0 ? 0 : device->info().ordinal};
   FMS_TRY(const std::shared_ptr<const ForwardPlan> plan,
-          plan_cache().get({.problem = problem, .room = room, .access = access}));
+          plan_cache().get(key, [&] { return make_plan(key, jit, *device, tunings); }));
   FMS_TRY_VOID(check_block_table(problem, arguments, *plan));
   GetOptions how = options;
   how.stream = stream;
   how.record = !recorded;
   FMS_TRY(const Kernel kernel, jit.get(plan->plan.specialization, device, how));
-  const auto launch_it = plan->query_rows == 0 ? launch_pointers : launch_sm90;
-  return launch_it(stream, kernel, *plan, problem, arguments);
+  return launch_plan(stream, kernel, *plan, problem, arguments);
 }
 
 }  // namespace fms::attention

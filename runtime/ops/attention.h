@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "compiler/dtype.h"
 #include "runtime/jit.h"
@@ -69,6 +70,10 @@ struct Plan {
 Result<Plan> plan(const Problem& problem, const DeviceInfo& device);
 // For a target with no device at hand: as for the common device of that architecture.
 Result<Plan> plan(const Problem& problem, const Target& target);
+// All that forward() may make on a device of that target: plan()'s, and those of the tiles that
+// were tuned on any such device. No two are the same.
+Result<std::vector<Plan>> plans(const Problem& problem, const Target& target,
+                                const Tunings& tunings);
 
 // Which tiles of keys each tile of queries visits, in device memory: runtime/ops/block_table.h
 // makes it. templates/attention/options.cuh says how it lies.
@@ -108,8 +113,10 @@ struct Arguments {
   BlockTableView block_table;
 };
 
-// Computes on `stream`. Compiles by the Jit's policy; deterministic, and the same bits from the
-// dynamic and the exact variant (law 11). Of `options` stream and record are this function's own.
+// Computes on `stream`, by the tile that was tuned on this device for problems of this kind, if the
+// Jit's store has one (`fms tune`). Compiles by the Jit's policy; deterministic, and the same bits
+// from the dynamic and the exact variant (law 11). Of `options` stream and record are this
+// function's own.
 Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView stream,
                      const Problem& problem, const Arguments& arguments,
                      const GetOptions& options = {});

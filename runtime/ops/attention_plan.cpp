@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "runtime/ops/attention_candidates.h"
 #include "runtime/ops/attention_mods.h"
 #include "runtime/ops/attention_sm80.h"
 #include "runtime/ops/attention_sm90.h"
@@ -38,7 +39,6 @@ constexpr TileChoice kTiles[] = {
     {256, {.block_m = 16, .block_n = 16, .threads = 64, .lanes = 16, .blocks = 1}},
 };
 
-// For few queries, as when a model decodes: rows of a larger tile would be empty.
 constexpr int kFewQueries = 16;
 constexpr TileChoice kFewQueriesTiles[] = {
     {128, {.block_m = 16, .block_n = 64, .threads = 128, .lanes = 32, .blocks = 2}},
@@ -61,7 +61,7 @@ constexpr TileChoice kCpuFewQueriesTiles[] = {
 constexpr Room kCpuRoom{.kind = Target::Kind::kCpu, .max_smem_per_block_bytes = 227 << 10};
 
 std::span<const TileChoice> choices_for(const Problem& problem, Target::Kind kind) {
-  const bool few = problem.seq_q <= kFewQueries;
+  const bool few = has_few_queries(problem);
   if (kind == Target::Kind::kCpu) {
     return few ? std::span<const TileChoice>(kCpuFewQueriesTiles) : kCpuTiles;
   }
@@ -151,6 +151,8 @@ Access best_access(const Problem& problem, const Room& room) {
   return whole_vectors ? Access::kVectors : Access::kElements;
 }
 
+bool has_few_queries(const Problem& problem) { return problem.seq_q <= kFewQueries; }
+
 namespace {
 
 std::int64_t smem_of(const Tile& tile, const Problem& problem) {
@@ -172,8 +174,8 @@ Tile choose_tile(const Problem& problem, const Room& room) {
 
 namespace {
 
-Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, bool vector_loads) {
-  const Tile tile = choose_tile(problem, room);
+Result<ForwardPlan> plan_simt(const Problem& problem, const Room& room, const Tile& tile,
+                              bool vector_loads) {
   const std::int64_t smem = smem_of(tile, problem);
   if (smem > room.max_smem_per_block_bytes) {
     return fail(ErrorCode::kUnsupported,
@@ -236,12 +238,21 @@ std::vector<Specialization::NamedValue> values_of(const Problem& problem) {
   };
 }
 
-Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access) {
+Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access,
+                              std::string_view tile) {
   FMS_TRY_VOID(check(problem));
   access = std::min(access, best_access(problem, room));
-  if (access == Access::kBulk) return plan_sm90(problem, room);
-  if (access == Access::kUnits && is_for_sm80(problem)) return plan_sm80(problem, room);
-  return plan_simt(problem, room, access >= Access::kVectors);
+  if (access == Access::kBulk) {
+    const auto given = parse_sm90_tile(tile, problem, room);
+    return plan_sm90(problem, room, given ? *given : choose_sm90_tile(problem));
+  }
+  if (access == Access::kUnits && is_for_sm80(problem)) {
+    const auto given = parse_sm80_tile(tile, problem, room);
+    return plan_sm80(problem, room, given ? *given : choose_sm80_tile(problem, room));
+  }
+  const auto given = parse_simt_tile(tile, problem, room);
+  return plan_simt(problem, room, given ? *given : choose_tile(problem, room),
+                   access >= Access::kVectors);
 }
 
 Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {
@@ -250,6 +261,24 @@ Result<Plan> plan(const Problem& problem, const DeviceInfo& device) {
 
 Result<Plan> plan(const Problem& problem, const Target& target) {
   return best_plan(problem, room_of(target));
+}
+
+Result<std::vector<Plan>> plans(const Problem& problem, const Target& target,
+                                const Tunings& tunings) {
+  const Room room = room_of(target);
+  FMS_TRY(Plan chosen, best_plan(problem, room));
+  std::vector<Plan> all{std::move(chosen)};
+  if (tunings.id() == 0 || problem.block_table) return all;
+  const std::vector<const Tuning*> tuned =
+      tunings.of_all_devices(all.front().specialization.kernel_template(), target,
+                             tile_class(problem, room, Access::kBulk));
+  for (const Tuning* each : tuned) {
+    FMS_TRY(ForwardPlan made, plan_with(problem, room, Access::kBulk, each->choice));
+    const bool known = std::ranges::any_of(
+        all, [&](const Plan& plan) { return plan.specialization == made.plan.specialization; });
+    if (!known) all.push_back(std::move(made.plan));
+  }
+  return all;
 }
 
 }  // namespace fms::attention

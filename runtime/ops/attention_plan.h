@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "runtime/ops/attention.h"
@@ -31,8 +32,8 @@ struct Room {
 };
 
 Room room_of(const DeviceInfo& device);               // one that runs code for its own target
+Room room_for(const Jit& jit, const Device& device);  // one that runs what `jit` compiles for it
 Room room_of(const Target& target);                   // of the common device of that architecture
-Room room_for(const Jit& jit, const Device& device);  // of it, and of the code that the Jit has
 
 // How rows of q, k, v and o may be reached: each includes those before it.
 enum class Access : std::uint8_t {
@@ -44,6 +45,9 @@ enum class Access : std::uint8_t {
 
 // The most that the plan of a problem makes use of: with more it is the same.
 Access best_access(const Problem& problem, const Room& room);
+
+// For few queries, as when a model decodes, rows of a large tile would be empty.
+bool has_few_queries(const Problem& problem);
 
 // The tile of attention_forward_simt for a problem, by its structure, by whether it has few
 // queries, and by the room. Nothing else of the sizes counts: a new length must find its dynamic
@@ -64,7 +68,14 @@ struct ForwardPlan {
 // The parameters that all templates have, in their order, for a problem.
 std::vector<Specialization::NamedValue> values_of(const Problem& problem);
 
-// plan() for what the arrays allow.
-Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access);
+// Launches the kernel of a plan. REQUIRES: forward() has found no fault with problem and arguments,
+// and they allow the plan's access.
+Result<void> launch_plan(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
+                         const Problem& problem, const Arguments& arguments);
+
+// plan() for what the arrays allow. `tile` is one of attention_candidates.h in text, to be used
+// instead of the one that is chosen for the problem; passed over if it is none of those.
+Result<ForwardPlan> plan_with(const Problem& problem, const Room& room, Access access,
+                              std::string_view tile = {});
 
 }  // namespace fms::attention

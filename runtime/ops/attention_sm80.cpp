@@ -134,9 +134,8 @@ Sm80Tile choose_sm80_tile(const Problem& problem, const Room& room) {
   return covering->tile;
 }
 
-Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room) {
+Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room, const Sm80Tile& tile) {
   FMS_TRY(auto kernel_template, template_with(problem.mods.get(), "attention_forward_sm80"));
-  const Sm80Tile tile = choose_sm80_tile(problem, room);
   const bool pack_group = packs_group(problem);
   const bool split_keys = room.clusters && tile.key_warps > 1;
   const std::int64_t tiles = (rows_of(problem) + tile.block_m() - 1) / tile.block_m();

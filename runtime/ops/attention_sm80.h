@@ -31,7 +31,8 @@ bool has_few_rows(const Problem& problem);
 // REQUIRES: is_for_sm80(problem).
 Sm80Tile choose_sm80_tile(const Problem& problem, const Room& room);
 
-// REQUIRES: check(problem), is_for_sm80(problem), room.sm_80.
-Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room);
+// For an architecture that has its instructions. REQUIRES: check(problem), is_for_sm80(problem);
+// the tile is one that the kernel can be made with.
+Result<ForwardPlan> plan_sm80(const Problem& problem, const Room& room, const Sm80Tile& tile);
 
 }  // namespace fms::attention

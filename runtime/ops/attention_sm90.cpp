@@ -25,8 +25,7 @@ constexpr Sm90Tile kUpTo192{.block_n = 64, .stages = 2, .query_stages = 1};
 constexpr Sm90Tile kUpTo256{.block_n = 64, .stages = 2, .query_stages = 1, .unrolled = false};
 
 // With head dims over 64 and few keys, the first tile of them is a large part of all, and nothing
-// runs beside its product. Few queries, as when a model decodes, count as many keys: else a
-// sequence that grows would need two variants.
+// runs beside its product.
 constexpr int kFewKeys = 512;
 constexpr int kFewQueries = 16;
 constexpr Sm90Tile kFewKeysTile{.block_n = 64, .stages = 4, .query_stages = 2, .unrolled = false};
@@ -60,14 +59,20 @@ Sm90Tile tile_up_to_64(const Problem& problem) {
   return tile;
 }
 
+}  // namespace
+
+bool has_few_keys(const Problem& problem) {
+  // The length of the longest of packed sequences says little, and changes.
+  return problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries && !problem.packed;
+}
+
+namespace {
+
 Sm90Tile tile_by_dims(const Problem& problem) {
   const int widest = widest_dim(problem);
   if (widest <= 64) return tile_up_to_64(problem);
   if (widest <= 128) {
-    // The length of the longest of packed sequences says little, and changes.
-    const bool few_keys =
-        problem.seq_k <= kFewKeys && problem.seq_q > kFewQueries && !problem.packed;
-    if (!few_keys) return kUpTo128;
+    if (!has_few_keys(problem)) return kUpTo128;
     Sm90Tile tile = kFewKeysTile;
     if (problem.mask == Mask::kFull) tile.stages = 5;
     return tile;
@@ -130,11 +135,10 @@ Sm90Tile choose_sm90_tile(const Problem& problem) {
   return tile;
 }
 
-Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room) {
+Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room, const Sm90Tile& tile) {
   FMS_TRY(auto kernel_template, template_with(problem.mods.get(), "attention_forward_sm90"));
   FMS_TRY(const Dim3 grid, grid_for(problem, room));
 
-  const Sm90Tile tile = choose_sm90_tile(problem);
   const Schedule schedule = takes_pairs(problem) ? Schedule::kPairs : Schedule::kSnake;
   // Weights of a maximum that lags are small, and float16 ends at 2^-24.
   const int max_lag = problem.dtype == DType::kFloat16 ? 4 : 8;

@@ -25,10 +25,15 @@ std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim, int value_dim);
 // Whether attention_forward_sm90 computes such a problem, if its arrays can be reached in bulk.
 bool is_for_sm90(const Problem& problem);
 
+// Whether the first tile of keys is a large part of all. A model that decodes counts as one that
+// has many: else a sequence that grows would need two variants.
+bool has_few_keys(const Problem& problem);
+
 // By the problem's structure, and by whether it has few keys. REQUIRES: is_for_sm90(problem).
 Sm90Tile choose_sm90_tile(const Problem& problem);
 
-// REQUIRES: check(problem), is_for_sm90(problem), room.sm_90a.
-Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room);
+// REQUIRES: check(problem), is_for_sm90(problem), room.sm_90a; the tile is one that the kernel can
+// be made with.
+Result<ForwardPlan> plan_sm90(const Problem& problem, const Room& room, const Sm90Tile& tile);
 
 }  // namespace fms::attention

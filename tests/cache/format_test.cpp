@@ -14,9 +14,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path golden() {
+fs::path golden(const char* name = "store_v1.db") {
   const char* folder = std::getenv("FMS_TEST_GOLDEN");
-  return folder != nullptr ? fs::path(folder) / "store_v1.db" : fs::path();
+  return folder != nullptr ? fs::path(folder) / name : fs::path();
 }
 
 constexpr std::int64_t kGoldenTime = 1'700'000'000;
@@ -36,6 +36,18 @@ void make_golden(const fs::path& directory) {
   ASSERT_FALSE(store->find(sample_key(9)));
 }
 
+Tuning golden_tuning() {
+  return {.template_name = "attention",
+          .template_digest = sha256("golden").hex(),
+          .target = "cuda:sm_90a",
+          .device = "Card, 132 SMs",
+          .compiler = kCompiler,
+          .problem = "kHeadDim=64",
+          .choice = "kBlockN=128",
+          .evidence = R"({"speedup":1.25})",
+          .created = kGoldenTime};
+}
+
 class FormatTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -43,6 +55,11 @@ class FormatTest : public ::testing::Test {
     if (std::getenv("FMS_TEST_MAKE_GOLDEN") != nullptr) {
       make_golden(folder_ / "new");
       fs::copy_file(folder_.path() / "new" / "kernels.db", golden(),
+                    fs::copy_options::overwrite_existing);
+      const auto store =
+          open_or_die(folder_ / "new", {.allow_wal = false, .now = [] { return kGoldenTime; }});
+      ASSERT_TRUE(store->put_tuning(golden_tuning()));
+      fs::copy_file(folder_.path() / "new" / "kernels.db", golden("store_v2.db"),
                     fs::copy_options::overwrite_existing);
     }
     open_or_die(store_).reset();
@@ -75,6 +92,27 @@ TEST_F(FormatTest, TodaysCodeReadsTheFirstSchema) {
   EXPECT_EQ(store->verify()->corrupt, 0);
 }
 
+TEST_F(FormatTest, TodaysCodeReadsTheSecondSchema) {
+  fs::copy_file(golden("store_v2.db"), file_, fs::copy_options::overwrite_existing);
+  const auto store = open_or_die(store_);
+  for (int n = 0; n < 3; ++n) EXPECT_TRUE(serves(*store, n, 300)) << n;
+  ASSERT_EQ(store->tunings()->size(), 1u);
+  EXPECT_EQ(store->tunings()->front(), golden_tuning());
+  EXPECT_EQ(store->verify()->corrupt, 0);
+  const auto tier = KernelStore::open_read_only(golden("store_v2.db"));
+  ASSERT_TRUE(tier) << tier.error().message;
+  EXPECT_EQ((*tier)->tunings()->size(), 1u);
+}
+
+TEST_F(FormatTest, TodaysCodeWritesTheSameSecondSchema) {
+  constexpr const char* kDump =
+      "SELECT group_concat(type || '|' || name || '|' || coalesce(sql, '')) FROM "
+      "(SELECT * FROM sqlite_schema ORDER BY name)";
+  ASSERT_TRUE(open_or_die(folder_ / "today")->put_tuning(golden_tuning()));
+  EXPECT_EQ(query(golden("store_v2.db"), kDump),
+            query(folder_.path() / "today" / "kernels.db", kDump));
+}
+
 TEST_F(FormatTest, TodaysCodeReadsItAsAReadOnlyTier) {
   const auto tier = KernelStore::open_read_only(file_);
   ASSERT_TRUE(tier) << tier.error().message;
@@ -98,7 +136,7 @@ TEST(SchemaTest, HasTheseTables) {
                          "WHERE sql NOT NULL ORDER BY name)"))
                 .hex(),
             "8e4e91425eed33392689ac20ee881443ada582758328fbbd569661c11db26a2a");
-  EXPECT_EQ(cache::kSchemaVersion, 1);
+  EXPECT_EQ(cache::kSchemaVersion, 2);
 }
 
 TEST(SchemaTest, TheFileSaysWhatItIs) {

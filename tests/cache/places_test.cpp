@@ -133,7 +133,7 @@ TEST_F(PlacesTest, AFolderThatCantBeMadeFailsAndSaysSo) {
 
 TEST_F(PlacesTest, ANewerSchemaIsLeftUntouched) {
   make_sample_store(store_, 2);
-  tamper(file_, "PRAGMA user_version=2");
+  tamper(file_, "PRAGMA user_version=3");
   const std::string before = read_file(file_);
   const auto store = KernelStore::open(store_, options());
   ASSERT_FALSE(store);
@@ -146,7 +146,7 @@ TEST_F(PlacesTest, ANewerSchemasLogIsLeftUntouchedToo) {
   make_sample_store(store_, 1);
   EXPECT_EQ(in_child([&] {
               auto newer = cache::Database::open(file_, cache::Access::kReadWrite, {});
-              const bool done = newer && newer->execute("PRAGMA user_version=2");
+              const bool done = newer && newer->execute("PRAGMA user_version=3");
               newer->abandon();
               return done;
               // Ends without closing, as a newer program that crashed would.

@@ -66,6 +66,7 @@ void add_run(CLI::App& program, int& exit_code);
 void add_attention(CLI::App& program, int& exit_code);
 void add_warm(CLI::App& program, int& exit_code);
 void add_warm_worker(CLI::App& program, int& exit_code);  // hidden: what `fms warm` starts
+void add_tune(CLI::App& program, int& exit_code);
 void add_verify(CLI::App& program, int& exit_code);
 void add_cache(CLI::App& program, int& exit_code);
 void add_demo(CLI::App& program, int& exit_code);

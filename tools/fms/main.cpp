@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
   add_attention(program, exit_code);
   add_warm(program, exit_code);
   add_warm_worker(program, exit_code);
+  add_tune(program, exit_code);
   add_verify(program, exit_code);
   add_cache(program, exit_code);
   add_demo(program, exit_code);

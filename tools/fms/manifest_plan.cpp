@@ -61,12 +61,16 @@ Result<LocatedManifest> load_manifest(const std::string& file_or_name) {
 }
 
 Result<std::vector<PlannedKernel>> plan_kernels(const LocatedManifest& located,
-                                                const std::vector<Target>& targets) {
+                                                const std::vector<Target>& targets,
+                                                const Jit* jit) {
+  const Tunings none;
   std::vector<PlannedKernel> kernels;
   std::set<std::pair<std::string, std::string>> seen;
   for (const Target& target : targets) {
+    const Tunings& tunings = jit != nullptr ? jit->tunings(target.kind) : none;
     for (const ManifestEntry& entry : located.manifest.entries) {
-      FMS_TRY(std::vector<Specialization> variants, resolve(entry, target, located.folder));
+      FMS_TRY(std::vector<Specialization> variants,
+              resolve(entry, target, located.folder, tunings));
       const std::string reference = template_ref(entry, located.folder);
       for (Specialization& variant : variants) {
         // Two files may define templates of one name, so the reference counts as well.

@@ -24,7 +24,7 @@ Result<Verification> verify(const VerifyCommand& command) {
   FMS_TRY(Jit jit, create_jit(command.common));
   FMS_TRY(const LocatedManifest located, load_manifest(command.manifest));
   FMS_TRY(const std::vector<Target> targets, choose_targets(command.targets, jit.options()));
-  FMS_TRY(std::vector<PlannedKernel> kernels, plan_kernels(located, targets));
+  FMS_TRY(std::vector<PlannedKernel> kernels, plan_kernels(located, targets, &jit));
   Verification verification{.kernels = kernels.size()};
   for (PlannedKernel& kernel : kernels) {
     FMS_TRY(const bool there, jit.has(kernel.specialization, kernel.target));

@@ -21,15 +21,6 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::string> worker_command(const JitOptions& options, const CommonOptions& common) {
-  std::vector<std::string> command{own_path(), "warm-worker"};
-  for (const auto& folder : options.cache_dirs) {
-    command.insert(command.end(), {"--cache-dir", folder.string()});
-  }
-  if (!common.log_level.empty()) command.insert(command.end(), {"--log", common.log_level});
-  return command;
-}
-
 // Reads a worker's answer into the report. True if it asks for a line to be shown.
 void note_answer(const PlannedKernel& kernel, const WorkOutcome& outcome, WarmReport& report) {
   WarmFailure failure{.specialization = kernel.specialization.to_string(),
@@ -109,7 +100,7 @@ Result<WarmReport> warm_manifest(const WarmCommand& command) {
   FMS_TRY(Jit jit, create_jit(command.common));
   FMS_TRY(const LocatedManifest located, load_manifest(command.manifest));
   FMS_TRY(const std::vector<Target> targets, choose_targets(command.targets, jit.options()));
-  FMS_TRY(const std::vector<PlannedKernel> kernels, plan_kernels(located, targets));
+  FMS_TRY(const std::vector<PlannedKernel> kernels, plan_kernels(located, targets, &jit));
   if (jit.store() == nullptr) {
     return fail(ErrorCode::kIo,
                 "there is no store to keep kernels in; run fms doctor, or give --cache-dir");
@@ -118,6 +109,16 @@ Result<WarmReport> warm_manifest(const WarmCommand& command) {
 }
 
 }  // namespace
+
+std::vector<std::string> warm_worker_command(const JitOptions& options,
+                                             const CommonOptions& common) {
+  std::vector<std::string> command{own_path(), "warm-worker"};
+  for (const auto& folder : options.cache_dirs) {
+    command.insert(command.end(), {"--cache-dir", folder.string()});
+  }
+  if (!common.log_level.empty()) command.insert(command.end(), {"--log", common.log_level});
+  return command;
+}
 
 int choose_jobs(int asked, const JitOptions& options) {
   if (asked > 0) return asked;
@@ -158,7 +159,7 @@ Result<WarmReport> warm(Jit& jit, const CommonOptions& common,
             note_answer(kernels[kernel_of[outcome.item]], outcome, report);
             progress.update(++done, name(outcome.item));
           }};
-  const WorkerPoolOptions options{.command = worker_command(jit.options(), common),
+  const WorkerPoolOptions options{.command = warm_worker_command(jit.options(), common),
                                   .workers = jobs,
                                   .attempts = 2,
                                   .cancelled = [&] { return interrupt.interrupted(); }};

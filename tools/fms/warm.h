@@ -32,6 +32,10 @@ struct WarmReport {
 Result<WarmReport> warm(Jit& jit, const CommonOptions& common,
                         const std::vector<PlannedKernel>& kernels, int jobs);
 
+// What starts a worker that compiles into the same stores as a Jit with these options.
+std::vector<std::string> warm_worker_command(const JitOptions& options,
+                                             const CommonOptions& common);
+
 // --jobs, or FMS_MAX_JOBS, or the number of cores.
 int choose_jobs(int asked, const JitOptions& options);
 

@@ -6,14 +6,40 @@ import argparse
 import sys
 
 from .._errors import Error
-from . import _attention, _launch, _report
+from . import _attention, _document, _launch, _report
+from ._peers import Shape
 
 
-def _shape(text: str) -> tuple[int, int, int, int]:
-    parts = [int(part) for part in text.split(",")]
+def _shapes(text: str) -> list[Shape]:
+    words = text.split(",")
+    masks = {"full": [False], "causal": [True]}.get(words[-1], [False, True])
+    parts = [int(word) for word in (words[:-1] if words[-1] in ("full", "causal") else words)]
     if len(parts) != 4 or min(parts) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} isn't batch,heads,seq,head_dim")
-    return parts[0], parts[1], parts[2], parts[3]
+        raise argparse.ArgumentTypeError(f"{text!r} isn't batch,heads,seq,head_dim[,full|causal]")
+    return [Shape(parts[0], parts[1], parts[2], parts[3], causal) for causal in masks]
+
+
+def _run_attention(given: argparse.Namespace) -> _report.Report:
+    """Rows are printed as they come, and written where --markdown says."""
+    printed: list[bool] = []
+
+    def tell(report: _report.Report, rows: list[_report.Row]) -> None:
+        if not given.json:
+            if not printed:
+                print(_report.head_of(report))
+                printed.append(True)
+            print(_report.rows_as_text(report, rows), flush=True)
+        if given.markdown:
+            with open(given.markdown, "w") as file:
+                file.write(_document.as_markdown(report))
+
+    shapes = [shape for each in given.shape or [] for shape in each][: given.first or None]
+    if not shapes and given.first:
+        shapes = _attention.ON_CUDA[: given.first]
+    bench = _attention.Bench(
+        shapes, given.dtype, given.rounds, given.peer, not given.no_counters, tell
+    )
+    return bench.run()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,16 +51,32 @@ def main(arguments: list[str] | None = None) -> int:
     common.add_argument("--json", action="store_true", help="for a program to read")
     common.add_argument("--plot", metavar="FILE", help="also draw it (needs matplotlib)")
     common.add_argument(
-        "--rounds", type=int, default=0, help="samples of each; default: 30, or 7 on the CPU"
-    )
+        "--rounds", type=int, default=0,
+        help="samples of each; default: 60, 30 for jit, 7 on the CPU",
+    )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
     attention = commands.add_parser(
-        "attention", parents=[common], help="attention forward: PyTorch's kernels, Flex, FA3, ..."
+        "attention", parents=[common], help="attention forward: PyTorch's kernels, Flex, FA3, ...",
+        description="Rows are printed as they come. On a GPU the design document's table comes "
+        "first, and each call finds an empty L2 cache.",
     )
     attention.add_argument(
-        "--shape", type=_shape, action="append", metavar="B,H,N,D",
-        help="batch,heads,seq,head_dim; may be given several times",
+        "--shape", type=_shapes, action="append", metavar="B,H,N,D[,MASK]",
+        help="batch,heads,seq,head_dim and full or causal; may be given several times",
     )  # fmt: skip
+    attention.add_argument(
+        "--first", type=int, default=0, metavar="N", help="only so many of the shapes"
+    )
+    attention.add_argument(
+        "--peer", action="append", metavar="WORD",
+        help="only peers with this in their names; may be given several times (default: all)",
+    )  # fmt: skip
+    attention.add_argument(
+        "--no-counters", action="store_true", help="don't ask ncu how busy the tensor pipe is"
+    )
+    attention.add_argument(
+        "--markdown", metavar="FILE", help="also write the table of docs/attention-speed.md here"
+    )
     attention.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="")
     commands.add_parser(
         "jit", parents=[common], help="host time of launches: raw driver, Triton, CuPy, cuda.core"
@@ -42,10 +84,12 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         if given.command == "attention":
-            report = _attention.run(given.shape or [], given.dtype, given.rounds)
+            report = _run_attention(given)
+            text = _report.tail_of(report)
         else:
             report = _launch.run(given.rounds)
-        print(_report.as_json(report) if given.json else _report.as_text(report))
+            text = _report.as_text(report)
+        print(_report.as_json(report) if given.json else text)
         if given.plot:
             _report.plot(report, given.plot)
     except (Error, ImportError) as error:

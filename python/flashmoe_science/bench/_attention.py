@@ -2,221 +2,171 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from .. import _attention as ours_
+from . import _counters
+from ._peers import OURS, OURS_DYNAMIC, Peer, Shape, peers_of, sdpa
+from ._progress import Progress
 from ._report import Report, Row, machine_of
-from ._timing import Call, device_seconds, host_seconds, median
+from ._timing import DeviceClock, host_seconds, median, spread
 
-OURS = "flashmoe_science"
+# The design document's table, then what is common in models, then the head dims between.
+_SHAPES = [
+    *((4, 8, seq, 64, causal) for causal in (False, True) for seq in (2048, 4096, 8192)),
+    *(
+        (batch, 16, seq, 128, causal)
+        for causal in (False, True)
+        for batch, seq in ((4, 2048), (4, 4096), (2, 8192), (1, 16384))
+    ),
+    *((4, 32, 512, 128, causal) for causal in (False, True)),
+    *(
+        (batch, 8, seq, 256, causal)
+        for causal in (False, True)
+        for batch, seq in ((4, 2048), (2, 8192))
+    ),
+    *((4, 16, 2048, head_dim, False) for head_dim in (40, 48, 72, 80, 96, 112, 192)),
+]
+ON_CUDA = [Shape(*shape) for shape in _SHAPES]
+ON_CPU = [Shape(1, 8, 1024, 64, False), Shape(1, 8, 1024, 64, True)]
 
-
-@dataclass(frozen=True)
-class Shape:
-    """(batch, heads, seq, head_dim), with or without a causal mask."""
-
-    batch: int
-    heads: int
-    seq: int
-    head_dim: int
-    causal: bool
-
-    def __str__(self) -> str:
-        mask = "causal" if self.causal else "full"
-        return f"B{self.batch} H{self.heads} N{self.seq} D{self.head_dim} {mask}"
-
-    def operations(self) -> float:
-        """Floating-point operations of both products, on what the mask leaves."""
-        pairs = self.seq * (self.seq + 1) / 2 if self.causal else self.seq**2
-        return 4.0 * self.batch * self.heads * pairs * self.head_dim
-
-
-ON_CUDA = [(4, 8, 2048, 64), (4, 8, 4096, 64), (4, 8, 8192, 64), (4, 16, 4096, 128)]
-ON_CPU = [(1, 8, 1024, 64)]
+_TURNS = 3  # of each peer, on a GPU
 
 
-def run(shapes: list[tuple[int, int, int, int]], dtype: str, rounds: int = 0) -> Report:
-    """Measures all shapes, full and causal. Each peer's result is checked once."""
-    import torch
+class Bench:
+    """One run.
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    rounds = rounds if rounds > 0 else (30 if device == "cuda" else 7)
-    dtype = dtype or ("bfloat16" if device == "cuda" else "float32")
-    rows: list[Row] = []
-    missing: dict[str, str] = {}
-    for given in shapes or (ON_CUDA if device == "cuda" else ON_CPU):
-        for causal in (False, True):
-            rows += _run_one(torch, Shape(*given, causal), device, dtype, rounds, missing)
-    where = "GPU time by events" if device == "cuda" else "host time"
-    title = f"Attention forward, {dtype}, {device}: {where}, median of {rounds}; x: over ours"
-    return Report(title, machine_of(torch, device), rows, missing, OURS)
+    Args:
+        shapes: what to compute; none: all that is usual on the device.
+        dtype: of the arrays; "": bfloat16 on a GPU, else float32.
+        rounds: samples of each peer; 0: 60 on a GPU, 7 on a CPU.
+        peers: only those whose names contain one of these words; none: all. Ours always run.
+        counters: whether ncu is asked, where it is.
+        tell: is given the rows of each shape as soon as they are there.
+    """
 
+    def __init__(
+        self,
+        shapes: list[Shape],
+        dtype: str = "",
+        rounds: int = 0,
+        peers: list[str] | None = None,
+        counters: bool = True,
+        tell: Callable[[Report, list[Row]], None] = lambda report, rows: None,
+    ) -> None:
+        import torch
 
-def _run_one(
-    torch: Any, shape: Shape, device: str, dtype: str, rounds: int, missing: dict[str, str]
-) -> list[Row]:
-    torch.manual_seed(0)
-    size = (shape.batch, shape.heads, shape.seq, shape.head_dim)
-    q, k, v = (
-        torch.randn(size, device=device, dtype=getattr(torch, dtype)) for _ in range(3)
-    )
-    one = [each[:1, :1].double() for each in (q, k, v)]  # a head is enough to see what is wrong
-    exact = _sdpa(torch, None)(*one, shape.causal)
-    calls: dict[str, Call] = {}
-    errors: dict[str, float] = {}
-    with torch.inference_mode():
-        for name, peer in _peers(torch, q, k, v, shape, missing):
+        self._torch = torch
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        on_cuda = self._device == "cuda"
+        self._shapes = shapes or (ON_CUDA if on_cuda else ON_CPU)
+        self._dtype = dtype or ("bfloat16" if on_cuda else "float32")
+        self._rounds = rounds if rounds > 0 else (60 if on_cuda else 7)
+        self._wanted = peers or []
+        self._counters = counters and on_cuda
+        self._tell = tell
+
+    def run(self) -> Report:
+        """Measures all shapes. Each peer's result is checked once."""
+        where = "GPU time by events, cold L2" if self._device == "cuda" else "host time"
+        report = Report(
+            f"Attention forward, {self._dtype}, {self._device}: {where}, "
+            f"median of {self._rounds}; x: over ours",
+            machine_of(self._torch, self._device), [], {}, OURS,
+        )  # fmt: skip
+        with Progress(len(self._shapes)) as progress:
+            clock = peak = None
+            pipes: dict[int, float] = {}
+            if self._device == "cuda":
+                progress.update(0, "the rate of a matrix product")
+                clock = DeviceClock(self._torch)
+                peak = clock.matmul_rate(self._dtype)
+                report.machine["matmul 8192, TFLOP/s"] = f"{peak:.0f}"
+            if self._counters:
+                progress.update(0, "ncu: the tensor pipe")
+                given = [(s.batch, s.heads, s.seq, s.head_dim, s.causal) for s in self._shapes]
+                pipes, reason = _counters.tensor_pipe(given, self._dtype)
+                if reason:
+                    report.missing["tensor pipe"] = reason
+            for at, shape in enumerate(self._shapes):
+                with self._torch.inference_mode():
+                    rows = self._measure(
+                        report, shape, clock, peak, pipes.get(at),
+                        lambda doing: progress.update(at, f"{shape}: {doing}"),
+                    )  # fmt: skip
+                report.rows.extend(rows)
+                progress.erase()
+                self._tell(report, rows)
+        return report
+
+    def _measure(
+        self, report: Report, shape: Shape, clock: DeviceClock | None, peak: float | None,
+        pipe: float | None, doing: Callable[[str], None],
+    ) -> list[Row]:  # fmt: skip
+        torch = self._torch
+        torch.manual_seed(0)
+        size = (shape.batch, shape.heads, shape.seq, shape.head_dim)
+        q, k, v = (
+            torch.randn(size, device=self._device, dtype=getattr(torch, self._dtype))
+            for _ in range(3)
+        )
+        one = [each[:1, :1].double() for each in (q, k, v)]  # a head is enough to see what is wrong
+        exact = sdpa(torch, None)(*one, shape.causal)
+        runners: list[Peer] = []
+        errors: dict[str, float] = {}
+        results: dict[str, Any] = {}
+        for peer in self._peers(q, k, v, shape, report.missing):
+            doing(peer.name)
             try:
-                out = torch.as_tensor(peer(), device=device)
+                with peer.scope():
+                    out = torch.as_tensor(peer.call(), device=self._device)
             except Exception as error:  # of any framework; a peer that can't is named
-                missing[f"{name} ({shape})"] = str(error).splitlines()[0][:100]
+                report.missing[f"{peer.name} ({shape})"] = str(error).splitlines()[0][:100]
                 continue
-            errors[name] = (out[:1, :1].double() - exact).abs().max().item()
-            calls[name] = peer
-        if device == "cuda":
-            samples = device_seconds(torch, calls, rounds)
-        else:
-            samples = host_seconds(calls, rounds)
-    rows = []
-    for name, times in samples.items():
-        middle, ordered = median(times), sorted(times)
-        spread = (ordered[3 * len(times) // 4] - ordered[len(times) // 4]) / middle
-        rate = shape.operations() / middle * 1e-12
-        rows.append(Row(str(shape), name, middle, rate, errors[name], spread))
-    return rows
+            errors[peer.name] = (out[:1, :1].double() - exact).abs().max().item()
+            if peer.name in (OURS, "torch cuDNN"):
+                results[peer.name] = out
+            runners.append(peer)
+        apart = None
+        if len(results) == 2:
+            first, second = results.values()
+            apart = (first.double() - second.double()).abs().max().item()
+        results.clear()
+        doing("timing")
+        samples = self._time(runners, clock)
+        rows = []
+        for peer in runners:
+            seconds = median(samples[peer.name])
+            rate = shape.operations() / seconds * 1e-12
+            row = Row(
+                str(shape), peer.name, seconds, rate, errors[peer.name],
+                spread(samples[peer.name]),
+            )  # fmt: skip
+            if peak is not None:
+                row.of_floor = rate / peak
+            if peer.name == OURS:
+                row.apart, row.tensor_pipe = apart, pipe
+                if clock is not None:
+                    with peer.scope():
+                        row.sm_mhz = _counters.sm_clock(torch, peer.call, seconds)
+            rows.append(row)
+        return rows
 
+    def _peers(
+        self, q: Any, k: Any, v: Any, shape: Shape, missing: dict[str, str]
+    ) -> Iterator[Peer]:
+        for peer in peers_of(self._torch, q, k, v, shape, missing):
+            named = any(word.lower() in peer.name.lower() for word in self._wanted)
+            if not self._wanted or named or peer.name in (OURS, OURS_DYNAMIC):
+                yield peer
 
-def _sdpa(torch: Any, backend: Any) -> Any:
-    """PyTorch's function, by one of its kernels. None: whichever it chooses."""
-    function = torch.nn.functional.scaled_dot_product_attention
-    if backend is None:
-        return lambda q, k, v, causal: function(q, k, v, is_causal=causal)
-
-    def call(q: Any, k: Any, v: Any, causal: bool) -> Any:
-        with torch.nn.attention.sdpa_kernel(backend):
-            return function(q, k, v, is_causal=causal)
-
-    return call
-
-
-def _peers(
-    torch: Any, q: Any, k: Any, v: Any, shape: Shape, missing: dict[str, str]
-) -> Iterator[tuple[str, Call]]:
-    causal = shape.causal
-    yield OURS, lambda: ours_.flash_attention_science(q, k, v, causal)
-    backends = torch.nn.attention.SDPBackend
-    on_cuda = q.is_cuda
-    of_torch = {"torch math": backends.MATH, "torch flash (FA2)": backends.FLASH_ATTENTION}
-    if on_cuda:
-        of_torch["torch efficient"] = backends.EFFICIENT_ATTENTION
-        of_torch["torch cuDNN"] = backends.CUDNN_ATTENTION
-    else:
-        of_torch = {"torch math": backends.MATH, "torch flash (CPU)": backends.FLASH_ATTENTION}
-        missing["torch efficient, cuDNN, Flex"] = "measured on CUDA only"
-    scores = q.element_size() * shape.batch * shape.heads * shape.seq**2
-    for name, backend in of_torch.items():
-        if backend == backends.MATH and scores > 8e9:
-            missing[f"{name} ({shape})"] = f"its scores take {scores / 1e9:.0f} GB"
-            continue
-        call = _sdpa(torch, backend)
-        yield name, lambda call=call: call(q, k, v, causal)  # type: ignore[misc]
-    if on_cuda:
-        yield "torch Flex", _flex(torch, q, k, v, causal)
-        yield from _flash_attn(q, k, v, causal, missing)
-    else:
-        yield from _numpy(q, k, v, shape, missing)
-        yield from _jax(q, k, v, causal, missing)
-
-
-def _flex(torch: Any, q: Any, k: Any, v: Any, causal: bool) -> Call:
-    made: list[Call] = []
-
-    def make() -> Call:
-        from torch.nn.attention.flex_attention import create_block_mask, flex_attention
-
-        torch._dynamo.reset()  # it gives up compiling after eight shapes
-        compiled = torch.compile(flex_attention, dynamic=False)
-        seq, mask = q.shape[2], None
-        if causal:
-            mask = create_block_mask(
-                lambda b, h, i, j: i >= j, None, None, seq, seq, device=q.device
-            )
-        return lambda: compiled(q, k, v, block_mask=mask)
-
-    def call() -> Any:
-        if not made:
-            made.append(make())
-        return made[0]()
-
-    return call
-
-
-def _flash_attn(
-    q: Any, k: Any, v: Any, causal: bool, missing: dict[str, str]
-) -> Iterator[tuple[str, Call]]:
-    """The packages of FlashAttention, whose layout is (batch, seq, heads, head_dim)."""
-    import importlib
-
-    packed = [each.transpose(1, 2).contiguous() for each in (q, k, v)]
-    for name, module in (("FA3", "flash_attn_interface"), ("FA4", "flash_attn.cute")):
-        try:
-            function = importlib.import_module(module).flash_attn_func
-        except ImportError:
-            missing[name] = f"{module} isn't installed"
-            continue
-
-        def call(function: Any = function) -> Any:
-            out = function(*packed, causal=causal)
-            return (out[0] if isinstance(out, tuple) else out).transpose(1, 2)
-
-        yield name, call
-
-
-def _numpy(
-    q: Any, k: Any, v: Any, shape: Shape, missing: dict[str, str]
-) -> Iterator[tuple[str, Call]]:
-    import numpy as np
-
-    if str(q.dtype) != "torch.float32":
-        missing["numpy"] = "measured in float32 only"
-        return
-    arrays = [each.numpy() for each in (q, k, v)]
-    seen = np.tri(shape.seq, dtype=bool)
-
-    def call() -> Any:
-        a, b, c = arrays
-        scores = a @ b.swapaxes(-1, -2)
-        scores *= 1 / math.sqrt(shape.head_dim)
-        if shape.causal:
-            scores = np.where(seen, scores, -np.inf)
-        scores -= scores.max(axis=-1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=-1, keepdims=True)
-        return scores @ c
-
-    yield "numpy", call
-
-
-def _jax(
-    q: Any, k: Any, v: Any, causal: bool, missing: dict[str, str]
-) -> Iterator[tuple[str, Call]]:
-    try:
-        import jax
-    except ImportError:
-        missing["jax"] = "jax isn't installed"
-        return
-    if str(q.dtype) != "torch.float32":
-        missing["jax"] = "measured in float32 only"
-        return
-    arrays = [jax.numpy.asarray(each.transpose(1, 2).numpy()) for each in (q, k, v)]
-    function = jax.jit(lambda a, b, c: jax.nn.dot_product_attention(a, b, c, is_causal=causal))
-
-    def call() -> Any:
-        import numpy as np
-
-        return np.array(function(*arrays).block_until_ready()).swapaxes(1, 2)
-
-    yield "jax", call
+    def _time(self, peers: list[Peer], clock: DeviceClock | None) -> dict[str, list[float]]:
+        if clock is None:
+            return host_seconds({peer.name: peer.call for peer in peers}, self._rounds)
+        samples: dict[str, list[float]] = {peer.name: [] for peer in peers}
+        turns = min(_TURNS, self._rounds)
+        for _ in range(turns):
+            for peer in peers:
+                with peer.scope():
+                    samples[peer.name] += clock.samples(peer.call, self._rounds // turns, 0.5)
+        return samples

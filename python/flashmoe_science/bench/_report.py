@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass
 class Row:
     """One peer on one problem.
 
@@ -21,6 +21,10 @@ class Row:
         rate: TFLOP/s; None where that says nothing.
         error: largest difference of one head from double precision; None: not checked.
         spread: (third quartile - first) / median, of the samples.
+        of_floor: the time of the products alone, at the rate of a matrix product, over its own.
+        sm_mhz: the SMs' clock meanwhile.
+        tensor_pipe: percent of the cycles in which the tensor pipe was busy.
+        apart: largest difference from cuDNN's result.
     """
 
     problem: str
@@ -29,6 +33,10 @@ class Row:
     rate: float | None = None
     error: float | None = None
     spread: float = 0.0
+    of_floor: float | None = None
+    sm_mhz: int | None = None
+    tensor_pipe: float | None = None
+    apart: float | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,8 @@ def machine_of(torch: Any, device: str) -> dict[str, str]:
             pass
     if device == "cuda":
         found["device"] = torch.cuda.get_device_name()
+        found["cuDNN"] = str(torch.backends.cudnn.version())
+        found["driver"] = _driver()
     else:
         from .._native import native
 
@@ -77,6 +87,17 @@ def machine_of(torch: Any, device: str) -> dict[str, str]:
     if hasattr(os, "getloadavg"):  # well above 0 before the run: others disturb it
         found["load"] = f"{os.getloadavg()[0]:.1f}"
     return found
+
+
+def _driver() -> str:
+    import subprocess
+
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(query, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.split("\n")[0].strip() or "unknown"
 
 
 def as_json(report: Report) -> str:
@@ -89,22 +110,44 @@ def as_json(report: Report) -> str:
 
 def as_text(report: Report) -> str:
     """For people: times, and how often ours goes into each."""
-    lines = [report.title, "  " + ", ".join(f"{k} {v}" for k, v in report.machine.items())]
-    width = max((len(row.peer) for row in report.rows), default=0)
+    return "\n".join([head_of(report), rows_as_text(report, report.rows), tail_of(report)])
+
+
+def head_of(report: Report) -> str:
+    """What is compared, and where."""
+    return f"{report.title}\n  " + ", ".join(f"{k} {v}" for k, v in report.machine.items())
+
+
+def tail_of(report: Report) -> str:
+    """What isn't there, and why."""
+    if not report.missing:
+        return ""
+    lines = [f"  {name}: {reason}" for name, reason in report.missing.items()]
+    return "\n".join(["\nNot in this run", *lines])
+
+
+def rows_as_text(report: Report, rows: list[Row]) -> str:
+    """Some of the report's rows, those of a problem under its name."""
+    lines: list[str] = []
+    width = max((len(row.peer) for row in rows), default=0)
     problem = None
-    for row in report.rows:
+    for row in rows:
         if row.problem != problem:
             problem = row.problem
             lines.append(f"\n{problem}")
         line = f"  {row.peer:{width}} {_time(row.seconds)}  {report.ratio(row):7.2f} x"
         if row.rate is not None:
             line += f"  {row.rate:8.3g} TFLOP/s"
+        if row.of_floor is not None:
+            line += f"  {row.of_floor:4.0%} of the floor"
         if row.error is not None:
             line += f"  error {row.error:.1e}"
-        lines.append(f"{line}  +-{100 * row.spread:.0f} %")
-    if report.missing:
-        lines.append("\nNot in this run")
-        lines += [f"  {name}: {reason}" for name, reason in report.missing.items()]
+        line += f"  +-{100 * row.spread:.0f} %"
+        if row.sm_mhz is not None:
+            line += f"  {row.sm_mhz} MHz"
+        if row.tensor_pipe is not None:
+            line += f"  tensor pipe {row.tensor_pipe:.0f} %"
+        lines.append(line)
     return "\n".join(lines)
 
 

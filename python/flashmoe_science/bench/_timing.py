@@ -1,4 +1,4 @@
-"""Medians of times, of peers that take turns, so that what the machine does meanwhile meets all."""
+"""Times of calls, of peers that take turns, so that what the machine does meanwhile meets all."""
 
 from __future__ import annotations
 
@@ -40,28 +40,53 @@ def _count(call: Call, at_least: float, synchronize: Call) -> int:
     return max(1, min(256, int(at_least / max(elapsed, 1e-9))))
 
 
-def device_seconds(torch: Any, calls: Mapping[str, Call], rounds: int) -> dict[str, list[float]]:
-    """GPU time per call, by events around it; the queue is kept full, so that gaps don't count."""
-    for call in calls.values():
-        for _ in range(3):
+class DeviceClock:
+    """Times calls by events on the device, each call with an empty L2 cache.
+
+    To empty it takes longer than the host needs for a launch, so that no gap counts.
+    """
+
+    def __init__(self, torch: Any) -> None:
+        self._torch = torch
+        l2 = getattr(torch.cuda.get_device_properties(0), "L2_cache_size", 0) or (64 << 20)
+        self._flush = torch.empty(max(256 << 20, 4 * l2), dtype=torch.int8, device="cuda")
+
+    def samples(self, call: Call, repeat: int, at_most: float = 1.0) -> list[float]:
+        """Seconds of up to `repeat` calls; of fewer if they would take over `at_most` seconds."""
+        cuda = self._torch.cuda
+        call()
+        begin, end = (cuda.Event(enable_timing=True) for _ in range(2))
+        begin.record()
+        call()
+        end.record()
+        cuda.synchronize()
+        once = max(begin.elapsed_time(end) * 1e-3, 1e-6)
+        pairs = []
+        for _ in range(max(3, min(repeat, int(at_most / once)))):
+            pair = [cuda.Event(enable_timing=True) for _ in range(2)]
+            self._flush.zero_()
+            pair[0].record()
             call()
-    torch.cuda.synchronize()
-    events: dict[str, list[Any]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            torch.cuda._sleep(200_000)  # the host gets ahead
-            begin.record()
-            call()
-            end.record()
-            events[name].append((begin, end))
-        torch.cuda.synchronize()
-    return {
-        name: [begin.elapsed_time(end) * 1e-3 for begin, end in pairs]
-        for name, pairs in events.items()
-    }
+            pair[1].record()
+            pairs.append(pair)
+        cuda.synchronize()
+        return [begin.elapsed_time(end) * 1e-3 for begin, end in pairs]
+
+    def matmul_rate(self, dtype: str) -> float:
+        """TFLOP/s of a matrix product of 8192: what the tensor cores reach in this run."""
+        torch = self._torch
+        a, b = (
+            torch.randn(8192, 8192, device="cuda", dtype=getattr(torch, dtype)) for _ in range(2)
+        )
+        return 2 * 8192.0**3 / median(self.samples(lambda: a @ b, 10)) * 1e-12
 
 
 def median(samples: list[float]) -> float:
     """The middle one."""
     return statistics.median(samples)
+
+
+def spread(samples: list[float]) -> float:
+    """The distance of the quartiles, over the median."""
+    ordered = sorted(samples)
+    return (ordered[3 * len(ordered) // 4] - ordered[len(ordered) // 4]) / median(samples)

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/device_buffer.h"
+#include "runtime/event.h"
+#include "runtime/ops/attention_plan.h"
+#include "runtime/stream.h"
+
+namespace fms::attention {
+
+// One problem with arrays on a device, on which plans are compared: whether they compute the same,
+// and how long they take.
+//
+// Not thread-safe.
+class TuningTrial {
+ public:
+  // One that can be launched: a plan, and the kernel made for it.
+  struct Entrant {
+    ForwardPlan plan;
+    Kernel kernel;
+    std::vector<double> ms;  // of each launch that was timed
+  };
+
+  // Random arrays; for the options of the problem what is common. kUnsupported: with functions of
+  // the user's or a block table. REQUIRES: check(problem).
+  static Result<TuningTrial> create(std::shared_ptr<Device> device, const Problem& problem,
+                                    unsigned seed);
+
+  const Problem& problem() const { return problem_; }
+
+  // Computes with `first`, compares some rows with double precision, and keeps the result for
+  // later comparisons. kInternal: it is wrong.
+  Result<void> expect(const Entrant& first);
+  // What is wrong with the result of another, within the rounding of the problem's type; nothing:
+  // nothing. REQUIRES: expect() succeeded, as the next.
+  Result<std::string> compare(const Entrant& other);
+  // Whether two give the same bits.
+  Result<bool> same_bits(const Entrant& a, const Entrant& b);
+
+  // Times all of them `rounds` times, taking turns: by events on the device, each launch with
+  // nothing of the arrays in its L2 cache.
+  Result<void> time(std::span<Entrant* const> entrants, int rounds);
+
+ private:
+  struct Results {
+    std::vector<std::byte> o;
+    std::vector<float> lse;
+  };
+
+  TuningTrial(std::shared_ptr<Device> device, const Problem& problem, Stream stream)
+      : device_(std::move(device)), problem_(problem), stream_(std::move(stream)) {}
+
+  Result<void> make_arrays(unsigned seed);
+  Arguments arguments() const;
+  Result<void> launch(const Entrant& entrant);
+  Result<Results> compute(const Entrant& entrant);
+
+  std::shared_ptr<Device> device_;
+  Problem problem_;
+  Stream stream_;
+  std::vector<std::byte> host_q_, host_k_, host_v_;
+  std::vector<float> sinks_;
+  std::vector<std::int32_t> first_queries_, first_keys_;
+  std::vector<DeviceBuffer> arrays_;  // q, k, v, o, lse and what options take
+  std::optional<DeviceBuffer> flush_;
+  Results expected_;
+};
+
+}  // namespace fms::attention
