@@ -373,6 +373,11 @@ Result<TuningReport> tune(Jit& jit, const std::shared_ptr<Device>& device,
     if (problem.seq_q == 0 || problem.seq_k == 0) {
       return fail(ErrorCode::kInvalidArgument, "can't tune attention with no queries or no keys");
     }
+    if (problem.mods != nullptr || problem.block_table) {
+      return fail(ErrorCode::kUnsupported,
+                  "can't tune attention with functions of the user's or a block table: what they "
+                  "read isn't known");
+    }
   }
   return Tournament(jit, device, problems, options).run();
 }

@@ -66,7 +66,8 @@ struct TuneOptions {
 // Candidates compute on random arrays. One whose result isn't that of the plan's own tile, within
 // rounding, or whose dynamic variant gives other bits than its exact one, can't win.
 //
-// REQUIRES: no problem is empty; all are of one tile_class() on the device.
+// kUnsupported: with functions of the user's or a block table. REQUIRES: all problems are of one
+// tile_class() on the device.
 Result<TuningReport> tune(Jit& jit, const std::shared_ptr<Device>& device,
                           std::span<const Problem> problems, const TuneOptions& options = {});
 

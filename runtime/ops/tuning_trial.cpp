@@ -133,11 +133,6 @@ std::string fault_in_lse(const std::vector<float>& expected, const std::vector<f
 
 Result<TuningTrial> TuningTrial::create(std::shared_ptr<Device> device, const Problem& problem,
                                         unsigned seed) {
-  if (problem.mods != nullptr || problem.block_table) {
-    return fail(ErrorCode::kUnsupported,
-                "can't tune attention with functions of the user's or a block table: what they "
-                "read isn't known");
-  }
   FMS_TRY(Stream stream, Stream::create(device));
   TuningTrial trial(device, problem, std::move(stream));
   FMS_TRY_VOID(trial.make_arrays(seed));

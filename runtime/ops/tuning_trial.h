@@ -28,8 +28,8 @@ class TuningTrial {
     std::vector<double> ms;  // of each launch that was timed
   };
 
-  // Random arrays; for the options of the problem what is common. kUnsupported: with functions of
-  // the user's or a block table. REQUIRES: check(problem).
+  // Random arrays; for the options of the problem what is common. REQUIRES: check(problem), and it
+  // has neither functions of the user's nor a block table.
   static Result<TuningTrial> create(std::shared_ptr<Device> device, const Problem& problem,
                                     unsigned seed);
 

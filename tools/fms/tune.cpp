@@ -275,6 +275,7 @@ Result<std::vector<TuneGroup>> tune_groups(const std::string& manifest,
     if (entry.op != "attention") continue;
     FMS_TRY(const attention::Problem problem, attention::from_manifest_entry(entry));
     if (problem.seq_q == 0 || problem.seq_k == 0) continue;
+    if (problem.mods != nullptr || problem.block_table) continue;
     std::string tile_class = attention::tile_class(problem, room, attention::Access::kBulk);
     const auto same = std::ranges::find(groups, tile_class, &TuneGroup::tile_class);
     if (same == groups.end()) {

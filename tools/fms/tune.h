@@ -25,7 +25,7 @@ struct TuneGroup {
 };
 
 // The attention entries of a manifest, each problem once, in its order. Those with no queries or no
-// keys are left out.
+// keys are left out, and those with functions of the user's or a block table.
 Result<std::vector<TuneGroup>> tune_groups(const std::string& manifest,
                                            const attention::Room& room);
 
