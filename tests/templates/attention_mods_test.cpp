@@ -141,7 +141,7 @@ TEST_F(AttentionModsCompileTest, AFunctionThatCantBeCalledIsAnErrorAndNotNone) {
   EXPECT_NE(complaint("struct Mods { float score(float s, int, int, int, int) { return s; } };")
                 .find("Mods::score must be"),
             std::string::npos);
-  EXPECT_NE(complaint("struct Mods { int nothing; };").find("neither a function score nor mask"),
+  EXPECT_NE(complaint("struct Mods { int nothing; };").find("none of the functions score"),
             std::string::npos);
 }
 
