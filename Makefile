@@ -43,9 +43,6 @@ test:  ## build and run all tests, and the sanitizers
 	ctest --preset release --label-exclude program
 	FMS_TEST_REQUIRE_LLVM=$$(test -e build/release/compiler/llvm/libfms_llvm.so && echo 1) \
 		FMS_TEST_REQUIRE_PYTHON=1 .venv/bin/python -m pytest -n $(JOBS) tests
-	cmake --preset no-llvm
-	cmake --build --preset no-llvm
-	ctest --preset no-llvm
 	tools/sanitize.sh asan tsan
 
 sanitize:  ## run the host tests under ASan with UBSan, and the threaded ones under TSan

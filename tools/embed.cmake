@@ -20,11 +20,11 @@ file(WRITE "${OUTPUT}" "// Made by tools/embed.cmake.
 
 namespace fms {
 namespace {
-constexpr EmbeddedFile kFiles[] = {
+constexpr EmbeddedFile ${FUNCTION}_table[] = {
 ${entries}};
 }  // namespace
 
-std::span<const EmbeddedFile> ${FUNCTION}() { return kFiles; }
+std::span<const EmbeddedFile> ${FUNCTION}() { return ${FUNCTION}_table; }
 
 }  // namespace fms
 ")

@@ -21,7 +21,10 @@ llvm="llvm-19-dev libclang-19-dev clang-19"
 
 case "${1:-}" in
   "") ;;
-  --test) libraries="$libraries libgtest-dev python3-dev" ;;
+  --test)
+    libraries="$libraries libgtest-dev python3-dev"
+    llvm="$llvm libclang-rt-19-dev" # clang's sanitizers
+    ;;
   *) echo "usage: tools/setup.sh [--test]" >&2; exit 2 ;;
 esac
 

@@ -16,7 +16,7 @@ namespace {
 // As sm_90 has it, so that the same plans fit.
 constexpr int kSmemPerBlock = 227 * 1024;
 constexpr int kSmemPerCore = 228 * 1024;
-constexpr int kMaxThreads = 1024;
+constexpr int kThreadsPerCore = 1024;
 
 unsigned cores_of_affinity() {
   // Big enough for 8192 processors: a set that is too small is an error.
@@ -85,7 +85,7 @@ DeviceInfo host_info() {
           .name = processor_name(),
           .compute_capability = 0,
           .sm_count = static_cast<int>(usable_cores()),
-          .max_threads_per_sm = kMaxThreads,
+          .max_threads_per_sm = kThreadsPerCore,
           .registers_per_sm = 65536,
           .smem_per_sm_bytes = kSmemPerCore,
           .max_smem_per_block_bytes = kSmemPerBlock,

@@ -10,7 +10,7 @@
 namespace fms::cpu {
 namespace {
 
-thread_local Sanitizer* current = nullptr;
+thread_local Sanitizer* innermost = nullptr;
 
 // "atomic write"
 std::string_view verb_of(const AccessSite& site) {
@@ -30,7 +30,7 @@ std::string side_text(const Block& block, const Race::Side& side) {
 // Apart from what follows, since leaving destroys nothing.
 bool record(const MemoryAccess& access) {
   std::string fault;
-  if (current == nullptr || current->check(access, fault)) return false;
+  if (innermost == nullptr || innermost->check(access, fault)) return false;
   *guarded().failure = {Failure::Kind::kFault, std::move(fault)};
   return true;
 }
@@ -53,13 +53,13 @@ std::string source_text(const char* file, std::uint32_t line) {
   return file == nullptr ? "an unknown line" : fmt::format("{}:{}", file, line);
 }
 
-SanitizerScope::SanitizerScope(Sanitizer* sanitizer) : outer_(std::exchange(current, sanitizer)) {
+SanitizerScope::SanitizerScope(Sanitizer* sanitizer) : outer_(std::exchange(innermost, sanitizer)) {
   if (sanitizer == nullptr) return;
   sanitizer->memory_.stack_end = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
   sanitizer->addresses_.prepare(sanitizer->memory_);
 }
 
-SanitizerScope::~SanitizerScope() { current = outer_; }
+SanitizerScope::~SanitizerScope() { innermost = outer_; }
 
 void Sanitizer::prepare(const Kernel& kernel, const Block& block, MemoryRange arguments,
                         MemoryRange frames) {

@@ -13,11 +13,11 @@
 namespace fms::cpu {
 namespace {
 
-std::atomic<ThreadPool*> current{nullptr};
+std::atomic<ThreadPool*> process_pool{nullptr};
 
 // A child of fork() has the parent's pool with no threads in it, and its locks in any state. It is
 // forgotten and not destroyed: a condition variable that someone waits for can't be.
-void forget_pool() { current.store(nullptr, std::memory_order_relaxed); }
+void forget_pool() { process_pool.store(nullptr, std::memory_order_relaxed); }
 
 // Signals are the program's: none of its handlers shall run in a thread that it doesn't know of.
 class SignalsBlocked {
@@ -38,12 +38,12 @@ class SignalsBlocked {
 }  // namespace
 
 ThreadPool& ThreadPool::get() {
-  ThreadPool* pool = current.load(std::memory_order_acquire);
+  ThreadPool* pool = process_pool.load(std::memory_order_acquire);
   if (pool) return *pool;
   static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
   static_cast<void>(registered);
   ThreadPool* const made = new ThreadPool;
-  if (current.compare_exchange_strong(pool, made, std::memory_order_acq_rel)) return *made;
+  if (process_pool.compare_exchange_strong(pool, made, std::memory_order_acq_rel)) return *made;
   delete made;
   return *pool;
 }

@@ -10,7 +10,7 @@ namespace fms {
 namespace {
 
 constexpr auto kGlobal = std::size_t(MemorySpace::kGlobal);
-constexpr auto kShared = std::size_t(MemorySpace::kShared);
+constexpr auto kSharedSpace = std::size_t(MemorySpace::kShared);
 constexpr auto kLocal = std::size_t(MemorySpace::kLocal);
 constexpr auto kArgument = std::size_t(MemorySpace::kArgument);
 
@@ -69,7 +69,7 @@ TEST_F(ProfileTest, SaxpyIsOneMultiplyAddOnThreeAccesses) {
   EXPECT_EQ(result.thread.flops(), 2);
   EXPECT_EQ(result.thread.loaded_bytes[kGlobal], 8);
   EXPECT_EQ(result.thread.stored_bytes[kGlobal], 4);
-  EXPECT_EQ(result.thread.loaded_bytes[kShared] + result.thread.loaded_bytes[kLocal], 0);
+  EXPECT_EQ(result.thread.loaded_bytes[kSharedSpace] + result.thread.loaded_bytes[kLocal], 0);
   EXPECT_EQ(result.thread.loaded_bytes[kArgument], 8 + 8 + 4) << "x, y and a: n is a constant";
   EXPECT_EQ(result.thread.barriers + result.thread.atomics + result.thread.branches, 0);
   EXPECT_EQ(result.max_threads, 256);
@@ -106,8 +106,8 @@ TEST_F(ProfileTest, GemmOfExactSizesIsCountedExactly) {
   EXPECT_EQ(thread.barriers, 2.0 * 320 / 16);
   // A block of 256 threads loads 64 x 16 elements of A and of B for each step.
   EXPECT_EQ(thread.loaded_bytes[kGlobal], 320 / 16 * 2 * (64 * 16 / 256) * 4.0);
-  EXPECT_EQ(thread.stored_bytes[kShared], 320 / 16 * 2 * (64 * 16 / 256) * 4.0);
-  EXPECT_EQ(thread.loaded_bytes[kShared], 320 * (4 + 4) * 4.0);
+  EXPECT_EQ(thread.stored_bytes[kSharedSpace], 320 / 16 * 2 * (64 * 16 / 256) * 4.0);
+  EXPECT_EQ(thread.loaded_bytes[kSharedSpace], 320 * (4 + 4) * 4.0);
   EXPECT_EQ(thread.stored_bytes[kGlobal], 4 * 4 * 4.0);
   EXPECT_EQ(result.static_smem_bytes, (16 * 65 + 16 * 64) * 4u);
   EXPECT_TRUE(result.all_known());
@@ -143,8 +143,8 @@ TEST_F(ProfileTest, BlockReduceCountsTheWarpThatAddsTheSums) {
   EXPECT_EQ(thread.barriers, 1);
   // Five shuffles of all eight warps, and five of one.
   EXPECT_DOUBLE_EQ(thread.warp_operations, 5 + 5.0 / 8);
-  EXPECT_DOUBLE_EQ(thread.stored_bytes[kShared], 4.0 / 32);
-  EXPECT_DOUBLE_EQ(thread.loaded_bytes[kShared], 4.0 * 8 / 256);
+  EXPECT_DOUBLE_EQ(thread.stored_bytes[kSharedSpace], 4.0 / 32);
+  EXPECT_DOUBLE_EQ(thread.loaded_bytes[kSharedSpace], 4.0 * 8 / 256);
   EXPECT_DOUBLE_EQ(thread.stored_bytes[kGlobal], 4.0 / 256);
 }
 
@@ -153,8 +153,8 @@ TEST_F(ProfileTest, TransposeMovesEachElementOnce) {
                                   {.grid = {64, 32, 1}, .block = {32, 8, 1}});
   EXPECT_EQ(result.thread.loaded_bytes[kGlobal], 16);
   EXPECT_EQ(result.thread.stored_bytes[kGlobal], 16);
-  EXPECT_EQ(result.thread.loaded_bytes[kShared], 16);
-  EXPECT_EQ(result.thread.stored_bytes[kShared], 16);
+  EXPECT_EQ(result.thread.loaded_bytes[kSharedSpace], 16);
+  EXPECT_EQ(result.thread.stored_bytes[kSharedSpace], 16);
   EXPECT_EQ(result.thread.barriers, 1);
   EXPECT_EQ(result.thread.flops(), 0);
 }

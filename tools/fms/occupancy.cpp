@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kKiB = 1024;
 constexpr int kWarp = 32;
-constexpr int kMostThreads = 1024;  // of a block
+constexpr int kMostThreadsOfBlock = 1024;  // of a block
 
 // The same of all from sm_75 to sm_121.
 constexpr int kRegisters = 64 * kKiB;  // of an SM, and the most of a block
@@ -83,7 +83,7 @@ std::string_view to_string(OccupancyLimit limit) {
 Occupancy occupancy(const SmLimits& limits, const BlockUse& use) {
   const int warps = (use.threads + kWarp - 1) / kWarp;
   const std::array<int, 5> blocks = {
-      use.threads > kMostThreads ? 0 : limits.warps / warps, limits.blocks,
+      use.threads > kMostThreadsOfBlock ? 0 : limits.warps / warps, limits.blocks,
       blocks_by_registers(use, warps), blocks_by_smem(limits, use),
       use.barriers > 0 && limits.barriers > 0 ? limits.barriers / use.barriers : kUnlimited};
   Occupancy result{.blocks = *std::ranges::min_element(blocks), .max_warps = limits.warps};
