@@ -151,6 +151,10 @@ def flash_attention_science(
         UnsupportedError: a tensor requires a gradient, or is on a device that has no kernels.
         InvalidArgumentError: shapes, types or devices don't fit together.
     """
+    if _direct_of_pytorch is not None:
+        out = _direct_of_pytorch(query, key, value, softmax_scale, causal, True)
+        if out is not None:
+            return out
     return attention(query, key, value, softmax_scale=softmax_scale, causal=causal, layout="bhsd")
 
 
@@ -189,12 +193,14 @@ def supports(
 
 def _of_pytorch() -> Any:
     """What PyTorch's tensors take: see _torch_operators.py, which imports PyTorch."""
-    global _attention_of_pytorch
+    global _attention_of_pytorch, _direct_of_pytorch
     if _attention_of_pytorch is None:
-        from ._torch_operators import attention as of_pytorch
+        from . import _torch_operators
 
-        _attention_of_pytorch = of_pytorch
+        _attention_of_pytorch = _torch_operators.attention
+        _direct_of_pytorch = _torch_operators.direct
     return _attention_of_pytorch
 
 
 _attention_of_pytorch: Any = None
+_direct_of_pytorch: Any = None

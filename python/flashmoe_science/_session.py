@@ -77,6 +77,7 @@ def configure(
         sanitize: what kernels for a CPU check as they run: ``"address"``, ``"undefined"``,
             ``"thread"``, or several with commas. ``"address"`` allows the elements of the arrays
             that a launch is given, and what lies between them; no memory behind :func:`pointer`.
+            :func:`attention` on the CPU refuses it.
         log_level: ``"debug"``, ``"info"``, ``"warn"``, ``"error"`` or ``"off"``.
         nvrtc: the NVRTC library, or a folder to look for it in.
         llvm: the LLVM library, libfms_llvm.so.

@@ -22,6 +22,8 @@ from ._errors import InvalidArgumentError, UnsupportedError
 from ._frameworks import framework_of, refuse_gradient
 from ._mods import Mods
 from ._operators import attention_forward as _forward
+from ._torch_direct import direct as direct
+from ._torch_direct import is_direct, is_dynamo_compiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +68,6 @@ torch.library.define(_NAME_LSE, f"{_ARGUMENTS} -> (Tensor, Tensor)", tags=_TAGS)
 attention_forward = torch.ops.flashmoe_science.attention_forward.default
 attention_forward_lse = torch.ops.flashmoe_science.attention_forward_lse.default
 
-_Tensor, _strided = torch.Tensor, torch.strided
-_is_dynamo_compiling = torch.compiler.is_dynamo_compiling
-_count_modes = torch._C._len_torch_dispatch_stack
-_functorch_level = torch._C._functorch.maybe_current_level
-_tracing_state = torch._C._get_tracing_state
-
 
 def attention(
     q: Any, k: Any, v: Any, scale: float | None, causal: Causal, return_lse: bool, layout: Layout,
@@ -84,13 +80,17 @@ def attention(
         window == NO_WINDOW and not softcap and sinks is None and bias is None and mods is None
         and starts_q is None and starts_k is None and table is None
     )  # fmt: skip
-    if plain and _is_direct(q, k, v) and layout in HEAD_AXIS:
+    if plain and not return_lse and (layout == "bshd" or layout == "bhsd"):
+        out = direct(q, k, v, scale, causal, layout == "bhsd")
+        if out is not None:
+            return out
+    if plain and is_direct(q, k, v) and layout in HEAD_AXIS:
         if v.shape[-1] == q.shape[-1]:
             out = torch.empty_like(q)
             lse = _empty_lse(q, layout) if return_lse else None
             _forward(q, k, v, out, lse, scale_of(scale), plain_mask_of(causal), layout, "", -1)
             return (out, lse) if return_lse else out
-    compiling = _is_dynamo_compiling()  # which makes nothing of our exceptions
+    compiling = is_dynamo_compiling()  # which makes nothing of our exceptions
     if compiling:
         mask, left, right = mask_of(causal, window)
         if starts_q is not None and (max_q is None or max_k is None):
@@ -106,7 +106,7 @@ def attention(
         )  # fmt: skip
         _refuse_tangents(q, k, v)
         others = [each for _, each in options.arrays()]
-        if others and _is_direct(q, k, v, *others):
+        if others and is_direct(q, k, v, *others):
             out = _empty_output(q, v)
             lse = _empty_lse(q, layout, options.packed) if return_lse else None
             run(framework, q, k, v, out, lse, scale, layout, options)
@@ -166,33 +166,6 @@ def _options_of(
         starts_q, starts_k, max_seqlen_q, max_seqlen_k,
         None if table is None else BlockTable(table, tuple(block_table_shape or ())),
     )  # fmt: skip
-
-
-def _is_direct(q: Any, k: Any, v: Any, *others: Any) -> bool:
-    """Whether nothing but the kernel would take note of the call.
-
-    These are then tensors of PyTorch's own with memory of their own, in which the numbers stand as
-    they are, and neither gradients, nor a compiler, a tracer, a mode or a function transform ask
-    what becomes of them.
-    """
-    if _is_dynamo_compiling():
-        return False
-    if type(q) is not _Tensor or type(k) is not _Tensor or type(v) is not _Tensor:
-        return False
-    if (q.requires_grad or k.requires_grad or v.requires_grad) and torch.is_grad_enabled():
-        return False
-    if _count_modes() or _functorch_level() is not None or forward_ad._current_level >= 0:
-        return False
-    if q.is_neg() or k.is_neg() or v.is_neg():  # `z.conj().imag`: its memory has the other sign
-        return False
-    if q.is_meta or k.is_meta or v.is_meta:
-        return False
-    for each in others:
-        if type(each) is not _Tensor or each.is_neg() or each.is_meta:
-            return False
-        if each.requires_grad and torch.is_grad_enabled():
-            return False
-    return q.layout is _strided and _tracing_state() is None
 
 
 def _empty_lse(q: Tensor, layout: str, packed: bool = False) -> Tensor:
@@ -278,7 +251,7 @@ def _above_autograd(operator: Any, compute: Any) -> Any:
         others = list(_each_tensor(tensors))
         for tensor in others:
             refuse_gradient(torch, "an option of attention", tensor)
-        if _is_direct(q, k, v, *others):
+        if is_direct(q, k, v, *others):
             return compute(q, k, v, *tensors, **options)
         with torch._C._AutoDispatchBelowAutograd():
             return operator(q, k, v, *tensors, **options)

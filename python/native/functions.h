@@ -5,9 +5,10 @@
 namespace fms::python {
 
 // The module's functions, by what they are about.
-extern PyMethodDef session_functions[];  // options, statistics, shutdown
-extern PyMethodDef store_functions[];    // the store on disk
-extern PyMethodDef machine_functions[];  // what is found here
-extern PyMethodDef warm_functions[];     // what a manifest asks for
+extern PyMethodDef session_functions[];    // options, statistics, shutdown
+extern PyMethodDef store_functions[];      // the store on disk
+extern PyMethodDef attention_functions[];  // attention of PyTorch's tensors, past the operators
+extern PyMethodDef machine_functions[];    // what is found here
+extern PyMethodDef warm_functions[];       // what a manifest asks for
 
 }  // namespace fms::python

@@ -28,6 +28,7 @@ PyObject* make_module() {
   const std::string_view version = fms::version();
   const bool good = PyModule_AddFunctions(module.get(), session_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), store_functions) == 0 &&
+                    PyModule_AddFunctions(module.get(), attention_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), machine_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), warm_functions) == 0 &&
                     add(module.get(), "Launchable", Ref(make_launchable_type())) &&

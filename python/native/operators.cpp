@@ -96,6 +96,11 @@ template <typename Work>
 void run(DLDevice which, const Work& work) {
   const auto attempt = [&](const GetOptions& options) -> Result<void> {
     FMS_TRY(Jit jit, Session::get().jit());
+    if (which.device_type == kDLCPU && Session::get().checks_addresses()) {
+      return fail(ErrorCode::kUnsupported,
+                  "attention on the CPU can't be computed with sanitize='address', since its "
+                  "arrays aren't known to the checker; 'undefined' and 'thread' can");
+    }
     FMS_TRY(const auto device, Session::get().device(which));
     return work(jit, device, options);
   };

@@ -109,6 +109,14 @@ extern "C" __global__ void fill(int* out, int stride, int n) {
     assert whole.sum() == part.sum()
 
 
+def test_attention_refuses_to_have_its_addresses_checked(fms, empty_store):
+    q = np.zeros((1, 4, 1, 16), np.float32)
+    with fms.configure(sanitize="address"):
+        with pytest.raises(fms.UnsupportedError, match="sanitize"):
+            fms.attention(q, q, q)
+    fms.attention(q, q, q)
+
+
 def test_what_is_recorded_can_be_warmed(fms, add, empty_store, tmp_path):
     manifest = tmp_path / "run.jsonl"
     with fms.record(manifest):
