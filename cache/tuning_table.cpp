@@ -21,12 +21,12 @@ constexpr char kWrite[] =
     " evidence, created, checksum) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 constexpr char kRemove[] = "DELETE FROM tuning WHERE id = ?1";
 
-constexpr std::size_t kMaxTextBytes = 64 << 10;
+constexpr std::size_t kMaxTuningTextBytes = 64 << 10;
 constexpr std::size_t kMaxEvidenceBytes = 1 << 20;
 
 std::string text(const Statement& row, int column) { return std::string(row.text(column)); }
 
-TuningRow row_at(const Statement& row) {
+TuningRow tuning_row_at(const Statement& row) {
   TuningRow read{.id = row.integer(0)};
   read.tuning = {.template_name = text(row, 1),
                  .template_digest = text(row, 2),
@@ -72,10 +72,10 @@ Result<void> check(const Tuning& tuning) {
       {"problem", &tuning.problem},
       {"choice", &tuning.choice}};
   for (const auto& [what, text] : texts) {
-    if (text->empty() || text->size() > kMaxTextBytes) {
+    if (text->empty() || text->size() > kMaxTuningTextBytes) {
       return fail(ErrorCode::kInvalidArgument,
                   fmt::format("its {} has {} bytes, and may have 1 to {}", what, text->size(),
-                              kMaxTextBytes));
+                              kMaxTuningTextBytes));
     }
   }
   if (tuning.evidence.size() > kMaxEvidenceBytes || !nlohmann::json::accept(tuning.evidence)) {
@@ -101,7 +101,7 @@ SqlResult<std::vector<TuningRow>> read_tunings(Database& database) {
   for (;;) {
     FMS_TRY(const bool row, read.step());
     if (!row) return rows;
-    rows.push_back(row_at(read));
+    rows.push_back(tuning_row_at(read));
   }
 }
 
