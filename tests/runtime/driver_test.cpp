@@ -143,8 +143,8 @@ TEST(DriverTest, AnErrorThatAnEarlierKernelLeftIsCalledThat) {
 TEST(DriverTest, AnErrorThatTheDriverHasNoNameForKeepsItsNumber) {
   use_fake_driver();
   const Error error =
-      must(Driver::get())->error(static_cast<CUresult>(4711), "cuInit", "can't begin");
-  EXPECT_CONTAINS(error.message, "error 4711");
+      must(Driver::get())->error(static_cast<CUresult>(1013), "cuInit", "can't begin");
+  EXPECT_CONTAINS(error.message, "error 1013");
 }
 
 }  // namespace
