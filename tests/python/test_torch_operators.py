@@ -197,8 +197,8 @@ def test_values_that_do_not_exist_are_refused_by_the_operator(operators):
 
 def test_plain_calls_skip_the_dispatcher(fms, operators):
     q, k, v = tensors()
-    assert operators[2]._is_direct(q, k, v)
+    assert operators[2].is_direct(q, k, v)
     with torch.no_grad():
-        assert operators[2]._is_direct(q.requires_grad_(), k, v)
-    assert not operators[2]._is_direct(q, k, v)
-    assert not operators[2]._is_direct(k, v, v.to("meta"))
+        assert operators[2].is_direct(q.requires_grad_(), k, v)
+    assert not operators[2].is_direct(q, k, v)
+    assert not operators[2].is_direct(k, v, v.to("meta"))
