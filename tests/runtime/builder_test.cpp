@@ -266,7 +266,8 @@ TEST(BuilderTest, ACompileWhoseProcessIsKilledIsTakenOver) {
   char compiling = 0;
   ASSERT_EQ(read(ready[0], &compiling, 1), 1);
   std::thread killer([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    // By then the other one waits, also on a busy machine.
+    std::this_thread::sleep_for(std::chrono::seconds(1));
     kill(child, SIGKILL);
     waitpid(child, nullptr, 0);
   });
