@@ -48,7 +48,8 @@ for preset in "$@"; do
       ;;
   esac
   echo "sanitize: $preset"
-  cmake --preset "$preset" -DCMAKE_CXX_COMPILER="$compiler"
+  # With another compiler than before CMake forgets all that a preset sets, sanitizers too.
+  cmake --preset "$preset" --fresh -DCMAKE_CXX_COMPILER="$compiler"
   cmake --build --preset "$preset"
   $run ctest --preset "$preset"
 done
