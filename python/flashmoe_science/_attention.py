@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._attention_checks import (
-    NO_WINDOW, Causal, Layout, check_lists, check_shapes, checked, lse_shape, run,
+    Causal, Layout, check_lists, check_shapes, checked, lse_shape, run,
 )  # fmt: skip
 from ._attention_options import BlockTable
 from ._errors import Error
@@ -102,14 +102,7 @@ def attention(
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(q, torch.Tensor):
-        of_pytorch = _of_pytorch()
-        if (
-            sinks is None and bias is None and mods is None and cu_seqlens_q is None
-            and cu_seqlens_k is None and not softcap and window_size == NO_WINDOW
-            and block_table is None
-        ):  # fmt: skip
-            return of_pytorch(q, k, v, softmax_scale, causal, return_lse, layout)
-        return of_pytorch(
+        return _of_pytorch()(
             q, k, v, softmax_scale, causal, return_lse, layout, window_size, softcap, sinks, bias,
             mods, block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
         )  # fmt: skip

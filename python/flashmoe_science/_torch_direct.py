@@ -18,17 +18,26 @@ _functorch_level = torch._C._functorch.maybe_current_level
 _tracing_state = torch._C._get_tracing_state
 
 
+def _is_watched() -> bool:
+    """Whether a compiler, a mode, a function transform, derivatives or a tracer look on."""
+    return (
+        is_dynamo_compiling() or _count_modes() > 0 or _functorch_level() is not None
+        or forward_ad._current_level >= 0 or _tracing_state() is not None
+    )  # fmt: skip
+
+
+def _is_as_its_memory(tensor: Any) -> bool:
+    """A tensor of PyTorch's own; not `z.conj().imag`, of which the memory has the other sign."""
+    return type(tensor) is _Tensor and not tensor.is_neg()
+
+
 def direct(
     q: Any, k: Any, v: Any, scale: float | None, causal: Causal, is_bhsd: bool
 ) -> Any:  # fmt: skip
     """Attention without options, where nothing but the kernel would take note; else None."""
-    if is_dynamo_compiling() or _count_modes():
+    if _is_watched():
         return None
-    if type(q) is not _Tensor or type(k) is not _Tensor or type(v) is not _Tensor:
-        return None
-    if _functorch_level() is not None or forward_ad._current_level >= 0:
-        return None
-    if _tracing_state() is not None or q.is_neg() or k.is_neg() or v.is_neg():
+    if not (_is_as_its_memory(q) and _is_as_its_memory(k) and _is_as_its_memory(v)):
         return None
     mask = 1 if causal is True else 0 if causal is False else plain_mask_of(causal)
     return _direct(
@@ -43,21 +52,11 @@ def is_direct(q: Any, k: Any, v: Any, *others: Any) -> bool:
     they are, and neither gradients, nor a compiler, a tracer, a mode or a function transform ask
     what becomes of them.
     """
-    if is_dynamo_compiling():
+    if _is_watched():
         return False
-    if type(q) is not _Tensor or type(k) is not _Tensor or type(v) is not _Tensor:
-        return False
-    if (q.requires_grad or k.requires_grad or v.requires_grad) and torch.is_grad_enabled():
-        return False
-    if _count_modes() or _functorch_level() is not None or forward_ad._current_level >= 0:
-        return False
-    if q.is_neg() or k.is_neg() or v.is_neg():  # `z.conj().imag`: its memory has the other sign
-        return False
-    if q.is_meta or k.is_meta or v.is_meta:
-        return False
-    for each in others:
-        if type(each) is not _Tensor or each.is_neg() or each.is_meta:
+    for each in (q, k, v, *others):
+        if not _is_as_its_memory(each) or each.is_meta:
             return False
         if each.requires_grad and torch.is_grad_enabled():
             return False
-    return q.layout is _strided and _tracing_state() is None
+    return q.layout is _strided

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "python/native/attention_arrays.h"
+#include "python/native/attention_call.h"
 #include "python/native/interrupt.h"
 #include "python/native/session.h"
 #include "python/native/signature.h"
@@ -75,13 +76,6 @@ ffi::String attention_mods_text(std::int64_t number) {
   return ffi::String(KnownMods::get().at(number)->files()[0].text);
 }
 
-DLDevice device_of(const ffi::TensorView& q) {
-  DLDevice device = q.device();
-  if (device.device_type == kDLCUDAManaged) device.device_type = kDLCUDA;
-  if (device.device_type == kDLCUDAHost) device = {kDLCPU, 0};
-  return device;
-}
-
 // -1 is the current one of the tensors' framework.
 StreamView stream_of(DLDevice device, std::int64_t given) {
   if (given >= 0) return StreamView{reinterpret_cast<void*>(given)};
@@ -115,91 +109,13 @@ void run(DLDevice which, const Work& work) {
   if (!done) throw_error(done.error());
 }
 
-// A call as attention has it.
-struct Call {
-  attention::Problem problem;
-  attention::Arguments arguments;
-  DLDevice device{kDLCPU, 0};
-  Array queries;
-  Axes axes;
-
-  Call(const ffi::TensorView& q, const ffi::TensorView& k, const ffi::TensorView& v, int mask,
-       const std::string& layout, const std::string& dtype, bool packed)
-      : device(device_of(q)), axes(axes_of(layout, packed)) {
-    queries = read_array(q, axes, "q");
-    const Array keys = read_array(k, axes, "k"), values = read_array(v, axes, "v");
-    check_alike(q, k, "k");
-    check_alike(q, v, "v");
-    check_equal(keys.batch, queries.batch, "k's batch");
-    check_equal(values.batch, queries.batch, "v's batch");
-    check_equal(values.heads, keys.heads, "v's number of heads");
-    check_equal(values.rows, keys.rows, "v's length");
-    check_equal(keys.columns, queries.columns, "k's head dimension");
-    if (mask < 0 || mask > 4) throw_invalid(fmt::format("mask is {}; it may be 0 to 4", mask));
-    problem = {.dtype = element_type(q, dtype),
-               .batch = queries.batch,
-               .heads = queries.heads,
-               .kv_heads = keys.heads,
-               .seq_q = queries.rows,
-               .seq_k = keys.rows,
-               .head_dim = queries.columns,
-               .value_dim = values.columns,
-               .mask = static_cast<attention::Mask>(mask)};
-    arguments.q = queries.data;
-    arguments.k = keys.data;
-    arguments.v = values.data;
-    arguments.q_strides = queries.strides;
-    arguments.k_strides = keys.strides;
-    arguments.v_strides = values.strides;
-    if (values.columns == 0) throw_invalid("v's head dimension is 0");
-    if (values.columns == queries.columns) problem.value_dim = 0;
-  }
-
-  void set_output(const ffi::TensorView& q, const ffi::TensorView& out,
-                  const ffi::Optional<ffi::TensorView>& lse) {
-    const Array results = read_array(out, axes, "out");
-    check_alike(q, out, "out");
-    check_equal(results.batch, queries.batch, "out's batch");
-    check_equal(results.heads, queries.heads, "out's number of heads");
-    check_equal(results.rows, queries.rows, "out's length");
-    check_equal(results.columns, problem.value_columns(), "out's head dimension");
-    arguments.o = results.data;
-    arguments.o_strides = results.strides;
-    problem.return_lse = lse.has_value();
-    if (lse.has_value()) arguments.lse = read_lse(*lse, q, queries, axes);
-  }
-
-  void set_window(int left, int right) {
-    arguments.window_left = left;
-    arguments.window_right = right;
-  }
-
-  void set_packed(const ffi::TensorView& q, const ffi::TensorView& starts_q,
-                  const ffi::TensorView& starts_k, int max_q, int max_k) {
-    const std::int64_t count = starts_q.ndim() == 1 ? starts_q.size(0) : 0;
-    if (count < 1) throw_invalid("cu_seqlens_q must be int32, (batch + 1,), with a first 0");
-    problem.packed = true;
-    problem.batch = static_cast<int>(count) - 1;
-    arguments.total_q = problem.seq_q;
-    arguments.total_k = problem.seq_k;
-    problem.seq_q = max_q;
-    problem.seq_k = max_k;
-    arguments.cu_seqlens_q = static_cast<const std::int32_t*>(
-        read_list(starts_q, q, DType::kInt32, count, "cu_seqlens_q"));
-    arguments.cu_seqlens_k = static_cast<const std::int32_t*>(
-        read_list(starts_k, q, DType::kInt32, count, "cu_seqlens_k"));
-  }
-
-  // `bytes` outlives the call.
-  void set_mods(std::int64_t number, const ffi::Bytes& bytes) {
-    if (number < 0) return;
-    problem.mods = KnownMods::get().at(number);
-    arguments.mods = bytes.data();
-    arguments.mods_bytes = bytes.size();
-  }
-
-  bool is_empty() const { return problem.batch == 0; }
-};
+// `bytes` outlives the call.
+void set_mods(Call& call, std::int64_t number, const ffi::Bytes& bytes) {
+  if (number < 0) return;
+  call.problem.mods = KnownMods::get().at(number);
+  call.arguments.mods = bytes.data();
+  call.arguments.mods_bytes = bytes.size();
+}
 
 using Optional = ffi::Optional<ffi::TensorView>;
 
@@ -291,7 +207,7 @@ void attention_forward_options(ffi::TensorView q, ffi::TensorView k, ffi::Tensor
   if (starts_q.has_value() && starts_k.has_value()) {
     call.set_packed(q, *starts_q, *starts_k, max_q, max_k);
   }
-  call.set_mods(mods, mods_bytes);
+  set_mods(call, mods, mods_bytes);
   if (call.is_empty()) return;
   if (table.has_value()) {
     call.problem.block_table = true;
@@ -338,7 +254,7 @@ ffi::Array<std::int64_t> attention_block_table(
   if (starts_q.has_value() && starts_k.has_value()) {
     call.set_packed(q, *starts_q, *starts_k, max_q, max_k);
   }
-  call.set_mods(mods, mods_bytes);
+  set_mods(call, mods, mods_bytes);
   attention::BlockTableShape shape;
   const StreamView on = stream_of(call.device, stream);
   run(call.device,
