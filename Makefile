@@ -42,7 +42,8 @@ test:  ## build and run all tests, and the sanitizers
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 	ctest --preset release --label-exclude program
 	FMS_TEST_REQUIRE_LLVM=$$(test -e build/release/compiler/llvm/libfms_llvm.so && echo 1) \
-		FMS_TEST_REQUIRE_PYTHON=1 FMS_PYTHON=build/release/python .venv/bin/python -m pytest -n $(JOBS) tests
+		FMS_TEST_REQUIRE_PYTHON=1 FMS_PYTHON=build/release/python \
+		.venv/bin/python -m pytest -n $(JOBS) tests
 	tools/sanitize.sh asan tsan
 
 sanitize:  ## run the host tests under ASan with UBSan, and the threaded ones under TSan

@@ -149,10 +149,10 @@ def host_ranges(arguments: tuple[Any, ...]) -> list[tuple[int, int]]:
                 size = argument.element_size()
                 strides = [size * stride for stride in argument.stride()]
                 ranges.append(_range(argument.data_ptr(), argument.shape, strides, size))
-        elif not isinstance(argument, (Scalar, Pointer, bytes, bytearray, memoryview, int, float)):
-            array = None if argument is None else _array(argument)
-            if array is not None and array[3] == CPU:
-                ranges.append(_range_of_owner(array[0], array[-1]))
+        elif argument is not None:
+            made = convert(argument)
+            if isinstance(made, tuple) and len(made) == 8 and made[3] == CPU:
+                ranges.append(_range_of_owner(made[0], made[-1]))
     return ranges
 
 

@@ -73,7 +73,7 @@ def warm(
         if jobs > 1:
             _work_in_processes(work, jobs)
         else:
-            work.do_all(lambda index: native.warm_kernel(work.manifest, work.targets, index))
+            work.do_all(lambda index: native.warm_kernel(work.plan, index))
     finally:
         work.end_line()
     return WarmReport(len(work.kernels), work.compiled, work.present, work.failures)
@@ -84,7 +84,7 @@ class _Work:
 
     def __init__(self, manifest: str, targets: tuple[str, ...]) -> None:
         plan = native.warm_plan(manifest, targets)
-        self.manifest, self.targets = manifest, targets
+        self.manifest, self.targets, self.plan = manifest, targets, plan["handle"]
         self.kernels: list[tuple[str, str, bool]] = plan["kernels"]
         self.failures: list[dict[str, str]] = plan["failures"]
         self.left = [i for i, (_, _, present) in enumerate(self.kernels) if not present][::-1]

@@ -17,9 +17,10 @@ def main() -> None:
     """Works until there are no more lines."""
     manifest, targets, options = json.loads(sys.stdin.readline())
     native.configure(options)
+    plan = native.warm_plan(manifest, tuple(targets))["handle"]
     for line in sys.stdin:
         try:
-            answer = native.warm_kernel(manifest, tuple(targets), int(line))
+            answer = native.warm_kernel(plan, int(line))
         except Error as error:
             answer = {"code": error.code, "message": error.message, "detail": error.detail}
         print(json.dumps(answer), flush=True)

@@ -1,3 +1,4 @@
+#include <memory>
 #include <set>
 #include <utility>
 
@@ -56,17 +57,20 @@ std::optional<std::vector<Target>> parse_targets(PyObject* tuple) {
   return targets;
 }
 
-// What `ask` makes of a plan, where Ctrl-C ends it. Nothing: an error is set.
+constexpr char kPlanName[] = "flashmoe_science.warm_plan";
+
+void destroy_plan(PyObject* capsule) {
+  delete static_cast<WarmPlan*>(PyCapsule_GetPointer(capsule, kPlanName));
+}
+
+// What `ask` makes of a Jit, where Ctrl-C ends it. Nothing: an error is set.
 template <typename T, typename Ask>
-std::optional<T> with_plan(const char* file, PyObject* tuple, const Ask& ask) {
-  const auto targets = parse_targets(tuple);
-  if (!targets) return std::nullopt;
+std::optional<T> with_jit(const Ask& ask) {
   std::optional<Result<T>> result;
   const bool finished = run_interruptible([&](const CancelToken& cancel) {
     result = [&]() -> Result<T> {
       FMS_TRY(Jit jit, Session::get().jit());
-      FMS_TRY(WarmPlan plan, make_plan(jit, file, *targets));
-      return ask(jit, std::move(plan), cancel);
+      return ask(jit, cancel);
     }();
   });
   if (!finished) return std::nullopt;
@@ -74,21 +78,25 @@ std::optional<T> with_plan(const char* file, PyObject* tuple, const Ask& ask) {
   return **std::move(result);
 }
 
-// warm_plan(manifest's file, tuple of targets) -> kernels: [(specialization, target, in the store)]
+// warm_plan(manifest's file, tuple of targets) -> handle: for warm_kernel(); kernels:
+// [(specialization, target, in the store)]; failures
 PyObject* warm_plan(PyObject*, PyObject* arguments) {
   const char* file = nullptr;
-  PyObject* targets = nullptr;
-  if (!PyArg_ParseTuple(arguments, "sO!", &file, &PyTuple_Type, &targets)) return nullptr;
+  PyObject* list = nullptr;
+  if (!PyArg_ParseTuple(arguments, "sO!", &file, &PyTuple_Type, &list)) return nullptr;
+  const auto targets = parse_targets(list);
+  if (!targets) return nullptr;
   std::vector<bool> present;
-  const auto plan =
-      with_plan<WarmPlan>(file, targets, [&](Jit& jit, WarmPlan made, auto&) -> Result<WarmPlan> {
-        for (const WarmPlan::Item& item : made.items) {
-          // What can't be told, as when there is no compiler, building will say.
-          present.push_back(jit.has(item.specialization, item.target).value_or(false));
-        }
-        return made;
-      });
-  if (!plan) return nullptr;
+  auto made = with_jit<WarmPlan>([&](Jit& jit, const CancelToken&) -> Result<WarmPlan> {
+    FMS_TRY(WarmPlan plan, make_plan(jit, file, *targets));
+    for (const WarmPlan::Item& item : plan.items) {
+      // What can't be told, as when there is no compiler, building will say.
+      present.push_back(jit.has(item.specialization, item.target).value_or(false));
+    }
+    return plan;
+  });
+  if (!made) return nullptr;
+  auto plan = std::make_unique<WarmPlan>(*std::move(made));
   std::size_t at = 0;
   const Ref kernels = to_list(plan->items, [&](const WarmPlan::Item& item) {
     return Ref(Py_BuildValue("ssO", item.specialization.to_string().c_str(),
@@ -103,28 +111,30 @@ PyObject* warm_plan(PyObject*, PyObject* arguments) {
         .set("detail", failure.error.detail)
         .take();
   });
+  Ref handle(PyCapsule_New(plan.get(), kPlanName, destroy_plan));
+  if (handle) static_cast<void>(plan.release());
   return Dict()
+      .set("handle", std::move(handle))
       .set("kernels", Ref::borrow(kernels.get()))
       .set("failures", Ref::borrow(failures.get()))
       .release();
 }
 
-// warm_kernel(manifest's file, tuple of targets, index in the plan's kernels) -> compiled by this
+// warm_kernel(handle of a plan, index in its kernels) -> compiled by this call
 PyObject* warm_kernel(PyObject*, PyObject* arguments) {
-  const char* file = nullptr;
-  PyObject* targets = nullptr;
+  PyObject* handle = nullptr;
   Py_ssize_t index = 0;
-  if (!PyArg_ParseTuple(arguments, "sO!n", &file, &PyTuple_Type, &targets, &index)) return nullptr;
-  const auto compiled = with_plan<bool>(
-      file, targets,
-      [&](Jit& jit, const WarmPlan& plan, const CancelToken& cancel) -> Result<bool> {
-        if (index < 0 || static_cast<std::size_t>(index) >= plan.items.size()) {
-          return fail(ErrorCode::kInvalidArgument, "the manifest has changed while it was warmed");
-        }
-        const WarmPlan::Item& item = plan.items[static_cast<std::size_t>(index)];
-        FMS_TRY(const Built built, jit.build(item.specialization, item.target, cancel));
-        return built.origin == Origin::kCompiled;
-      });
+  if (!PyArg_ParseTuple(arguments, "On", &handle, &index)) return nullptr;
+  const auto* const plan = static_cast<const WarmPlan*>(PyCapsule_GetPointer(handle, kPlanName));
+  if (plan == nullptr) return nullptr;
+  const auto compiled = with_jit<bool>([&](Jit& jit, const CancelToken& cancel) -> Result<bool> {
+    if (index < 0 || static_cast<std::size_t>(index) >= plan->items.size()) {
+      return fail(ErrorCode::kInvalidArgument, "the manifest has changed while it was warmed");
+    }
+    const WarmPlan::Item& item = plan->items[static_cast<std::size_t>(index)];
+    FMS_TRY(const Built built, jit.build(item.specialization, item.target, cancel));
+    return built.origin == Origin::kCompiled;
+  });
   return compiled ? to_python(*compiled).release() : nullptr;
 }
 
