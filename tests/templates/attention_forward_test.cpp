@@ -20,6 +20,7 @@
 #include "tests/runtime/expectations.h"
 #include "tests/runtime/fake_compiler.h"
 #include "tests/runtime/fake_driver/fake_driver.h"
+#include "tests/templates/fake_attention.h"
 
 namespace fms::attention {
 namespace {
@@ -33,12 +34,7 @@ class RecordingCompiler : public fms::testing::FakeCompiler {
   Result<ObjectCode> compile(const CompileRequest& request, const CancelToken&) const override {
     const std::lock_guard lock(mutex_);
     sources.push_back(request.source);
-    FakeKernel kernel{.name = request.entry,
-                      .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, mods_bytes}};
-    if (request.entry == "attention_forward_sm90") {
-      kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 88, 4, 4, 4, 4, 4, 1};
-    }
-    ObjectCode object = fake_object(kernel, request.target);
+    ObjectCode object = fake_object(fake_forward_kernel(request.entry, mods_bytes), request.target);
     object.compiler = fingerprint();
     return object;
   }

@@ -11,6 +11,7 @@
 #include "tests/runtime/expectations.h"
 #include "tests/runtime/fake_compiler.h"
 #include "tests/runtime/fake_driver/fake_driver.h"
+#include "tests/templates/fake_attention.h"
 
 namespace fms::attention {
 namespace {
@@ -23,12 +24,7 @@ class LoadableCompiler : public fms::testing::FakeCompiler {
   using FakeCompiler::FakeCompiler;
   Result<ObjectCode> compile(const CompileRequest& request, const CancelToken&) const override {
     ++compiles;
-    FakeKernel kernel{.name = request.entry,
-                      .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, 1}};
-    if (request.entry == "attention_forward_sm90") {
-      kernel.parameter_sizes = {128, 128, 128, 8, 8, 24, 88, 4, 4, 4, 4, 4, 1};
-    }
-    ObjectCode object = fake_object(kernel, request.target);
+    ObjectCode object = fake_object(fake_forward_kernel(request.entry), request.target);
     object.compiler = fingerprint();
     return object;
   }

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "compiler/object_code.h"
+#include "tests/runtime/fake_driver/fake_driver.h"
+
+namespace fms::attention {
+
+// A kernel that the fake driver loads, with the parameters of the forward template of that name.
+// mods_bytes: of the user's struct.
+inline FakeKernel fake_forward_kernel(const std::string& entry, std::uint32_t mods_bytes = 1) {
+  if (entry == "attention_forward_sm90") {
+    return {.name = entry,
+            .parameter_sizes = {128, 128, 128, 8, 8, 24, 88, 4, 4, 4, 4, 4, mods_bytes}};
+  }
+  return {.name = entry, .parameter_sizes = {8, 8, 8, 8, 8, 96, 88, 4, 4, 4, 4, 4, mods_bytes}};
+}
+
+}  // namespace fms::attention
