@@ -12,22 +12,17 @@
 
 #include "cache/kernel_store.h"
 #include "store_fixture.h"
+#include "tests/sanitizers.h"
 
-// TSan can't follow threads that are started after a fork of a process that had threads, and makes
-// processes so slow that hundreds of them take too long.
-#if defined(__SANITIZE_THREAD__)
-#define FMS_SKIP_UNDER_TSAN() GTEST_SKIP() << "ThreadSanitizer doesn't follow forked processes"
-constexpr int kSlower = 10;
-#elif defined(__SANITIZE_ADDRESS__)
-#define FMS_SKIP_UNDER_TSAN()
-constexpr int kSlower = 5;
-#else
-#define FMS_SKIP_UNDER_TSAN()
-constexpr int kSlower = 1;
-#endif
+// TSan can't follow threads that are started after a fork of a process that had threads.
+#define FMS_SKIP_UNDER_TSAN() \
+  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer doesn't follow forked processes"
 
 namespace fms {
 namespace {
+
+// Sanitizers make processes so slow that hundreds of them take too long.
+constexpr int kSlower = kThreadSanitizer ? 10 : kAddressSanitizer ? 5 : 1;
 
 namespace fs = std::filesystem;
 

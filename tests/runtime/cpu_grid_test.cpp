@@ -11,6 +11,7 @@
 #include "runtime/cpu/host.h"
 #include "runtime/cpu/thread_pool.h"
 #include "tests/runtime/cpu_fixture.h"
+#include "tests/sanitizers.h"
 
 namespace fms {
 namespace {
@@ -161,12 +162,10 @@ TEST_F(CpuGridTest, RoundingDoesNotDependOnTheThreadThatLaunches) {
   for (const std::uint32_t control : out) EXPECT_EQ(control, 0x1f80u);
 }
 
-// ThreadSanitizer takes a thread of the child for the parent's one that had its address.
-#ifdef __SANITIZE_THREAD__
-constexpr bool kThreadsAfterFork = false;
-#else
-constexpr bool kThreadsAfterFork = true;
-#endif
+// g++'s ThreadSanitizer takes a thread of the child for the parent's one that had its address;
+// clang's can wait forever for a lock that a thread of the parent had.
+#define FMS_SKIP_FORK_UNDER_TSAN() \
+  if (kThreadSanitizer) GTEST_SKIP() << "ThreadSanitizer can't follow threads after a fork"
 
 // The status that `child` ends a forked process with.
 template <typename Child>
@@ -179,7 +178,7 @@ int status_of_child(Child&& child) {
 }
 
 TEST_F(CpuGridTest, AChildProcessGoesOnUsingTheDevice) {
-  if (!kThreadsAfterFork) GTEST_SKIP() << "ThreadSanitizer can't follow";
+  FMS_SKIP_FORK_UNDER_TSAN();
   std::vector<std::uint32_t> out(200);
   CpuKernel kernel = sum_kernel();
   kernel.parameter_sizes = {8};
@@ -200,7 +199,7 @@ TEST_F(CpuGridTest, AChildProcessGoesOnUsingTheDevice) {
 
 // Whatever other threads are doing when the process forks, the child isn't left with their locks.
 TEST_F(CpuGridTest, AForkMayComeAtAnyTime) {
-  if (!kThreadsAfterFork) GTEST_SKIP() << "ThreadSanitizer can't follow";
+  FMS_SKIP_FORK_UNDER_TSAN();
   CpuKernel kernel = sum_kernel();
   kernel.parameter_sizes = {8};
   const Kernel loaded = load(kernel);
