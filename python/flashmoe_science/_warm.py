@@ -14,6 +14,7 @@ from typing import Any
 from . import _session
 from ._errors import CancelledError, Error, make_error
 from ._native import native
+from ._processes import environment
 
 _ATTEMPTS = 2  # of a kernel of which a worker dies
 
@@ -181,11 +182,10 @@ class _Worker:
     def _ask(self, index: int) -> str:
         """The worker's answer; empty if it has died."""
         if self._process is None:
-            paths = [os.path.dirname(os.path.dirname(__file__)), *sys.path]
             self._process = subprocess.Popen(
                 [sys.executable, "-m", f"{__package__}._warm_worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+                env=environment(),
                 start_new_session=True,  # Ctrl-C is this process's to answer
             )  # fmt: skip
             self._send(self._order)

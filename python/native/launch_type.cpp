@@ -115,6 +115,29 @@ PyObject* call(PyObject* self, PyObject* arguments, PyObject* keywords) {
   return done ? Ref::borrow(Py_None).release() : nullptr;
 }
 
+// _raw_seconds(tuple of arguments, count): what the driver takes for so many of these launches. For
+// benchmarks. What launch() checks isn't checked, so that the launch itself must have been seen to
+// work.
+PyObject* raw_seconds(PyObject* self, PyObject* arguments) {
+  PyObject* tuple = nullptr;
+  int count = 0;
+  if (!PyArg_ParseTuple(arguments, "O!i", &PyTuple_Type, &tuple, &count)) return nullptr;
+  const LaunchObject& launch = *reinterpret_cast<LaunchObject*>(self);
+  LaunchableState* const state = state_of(launch.launchable);
+  if (state == nullptr) return nullptr;
+  const std::shared_ptr<Specialized> kernel = state->specialize(nullptr);
+  Arguments given;
+  if (!kernel || !given.read(tuple)) return nullptr;
+  const std::optional<double> seconds = kernel->time_raw(
+      given, launch.config, launch.has_stream ? std::optional(launch.stream) : std::nullopt, count);
+  return seconds ? PyFloat_FromDouble(*seconds) : nullptr;
+}
+
+PyMethodDef methods[] = {
+    {"_raw_seconds", raw_seconds, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr},
+};
+
 }  // namespace
 
 PyObject* make_launch(PyObject* launchable, PyObject* key) {
@@ -135,6 +158,7 @@ PyObject* make_launch_type() {
   static PyType_Slot slots[] = {
       {Py_tp_dealloc, reinterpret_cast<void*>(&dealloc)},
       {Py_tp_call, reinterpret_cast<void*>(&call)},
+      {Py_tp_methods, methods},
       {Py_tp_doc, const_cast<char*>("A kernel with grid and block: call it with its arguments.")},
       {0, nullptr},
   };

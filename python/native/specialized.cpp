@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <span>
 #include <utility>
 
 #include "python/native/hooks.h"
 #include "python/native/interrupt.h"
 #include "python/native/lending.h"
+#include "runtime/launch_floor.h"
 
 namespace fms::python {
 namespace {
@@ -121,8 +120,8 @@ bool Specialized::check_count(std::size_t given) const {
   return false;
 }
 
-bool Specialized::launch(const Arguments& arguments, const LaunchConfig& config,
-                         std::optional<StreamView> stream) {
+bool Specialized::make_ready(const Arguments& arguments, std::optional<StreamView> stream,
+                             Ready& ready) {
   if (!check_count(arguments.size())) return false;
   std::optional<DLDevice> device;
   if (!arguments.find_device(device)) return false;
@@ -131,44 +130,66 @@ bool Specialized::launch(const Arguments& arguments, const LaunchConfig& config,
     if (!chosen) return raise(chosen.error()), false;
     device = *chosen;
   }
-  StreamView on;  // the CPU has but one
+  ready.device = *device;
+  ready.stream = {};  // the CPU has but one
   if (device->device_type != kDLCPU) {
-    on = stream ? *stream : StreamView{arguments.current_stream(*device)};
+    ready.stream = stream ? *stream : StreamView{arguments.current_stream(*device)};
   }
-  const std::optional<Kernel> kernel = find(*device, on);
-  if (!kernel) return false;
+  ready.kernel = find(*device, ready.stream);
+  if (!ready.kernel) return false;
+  const Kernel& kernel = *ready.kernel;
 
-  const std::vector<ParameterLayout>& layout = kernel->resources().parameters;
-  if (layout.size() != arguments.size() && kernel->parameters_known()) {
-    raise_type(fmt::format("{} takes {} arguments, and {} are given", kernel->name(), layout.size(),
+  const std::vector<ParameterLayout>& layout = kernel.resources().parameters;
+  if (layout.size() != arguments.size() && kernel.parameters_known()) {
+    raise_type(fmt::format("{} takes {} arguments, and {} are given", kernel.name(), layout.size(),
                            arguments.size()));
     return false;
   }
-  std::array<PackedArgument, Arguments::kMost> packed;
-  std::array<Argument, Arguments::kMost> list;
+  ready.count = arguments.size();
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     static const KernelParameter kUnknown{.text = "?"};
     const KernelParameter& parameter = parameters_ ? (*parameters_)[i] : kUnknown;
     const std::uint32_t size = i < layout.size() ? layout[i].size : 0;
-    const std::string wrong = pack(arguments[i], parameter, size, packed[i]);
+    PackedArgument& packed = ready.packed[i];
+    const std::string wrong = pack(arguments[i], parameter, size, packed);
     if (!wrong.empty()) [[unlikely]] {
-      raise_type(fmt::format("can't launch {}: argument {}{} {}", kernel->name(), i + 1,
+      raise_type(fmt::format("can't launch {}: argument {}{} {}", kernel.name(), i + 1,
                              parameter.name.empty() ? "" : fmt::format(" ('{}')", parameter.name),
                              wrong));
       return false;
     }
-    list[i] = {packed[i].data, packed[i].size};
+    ready.list[i] = {packed.data, packed.size};
   }
+  return true;
+}
+
+bool Specialized::launch(const Arguments& arguments, const LaunchConfig& config,
+                         std::optional<StreamView> stream) {
+  Ready ready;
+  if (!make_ready(arguments, stream, ready)) return false;
   std::vector<LentMemory> lent;
-  if (device->device_type == kDLCPU && !lend_arrays(arguments.tuple(), lent)) return false;
+  if (ready.device.device_type == kDLCPU && !lend_arrays(arguments.tuple(), lent)) return false;
   Result<void> done;
   {
     const WithoutGil unlocked;  // a CPU's kernel runs here; a full queue of a GPU is waited for
-    done =
-        fms::launch(on, config, *kernel, std::span<const Argument>(list.data(), arguments.size()));
+    done = fms::launch(ready.stream, config, *ready.kernel, ready.arguments());
   }
   if (!done) return raise(done.error()), false;
   return true;
+}
+
+std::optional<double> Specialized::time_raw(const Arguments& arguments, const LaunchConfig& config,
+                                            std::optional<StreamView> stream, int count) {
+  Ready ready;
+  if (!make_ready(arguments, stream, ready)) return std::nullopt;
+  Result<double> seconds = 0.0;
+  {
+    const WithoutGil unlocked;
+    seconds =
+        seconds_of_raw_launches(ready.stream, config, *ready.kernel, ready.arguments(), count);
+  }
+  if (!seconds) return raise(seconds.error()), std::nullopt;
+  return *seconds;
 }
 
 }  // namespace fms::python

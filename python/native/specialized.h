@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,7 +36,23 @@ class Specialized {
   bool launch(const Arguments& arguments, const LaunchConfig& config,
               std::optional<StreamView> stream);
 
+  // Seconds that the driver alone takes for so many of these launches. Nothing: a Python error is
+  // set.
+  std::optional<double> time_raw(const Arguments& arguments, const LaunchConfig& config,
+                                 std::optional<StreamView> stream, int count);
+
  private:
+  // What a launch needs but for its grid and block. Most of it is left unset, as in Arguments.
+  struct Ready {
+    DLDevice device;
+    StreamView stream;
+    std::optional<Kernel> kernel;
+    std::array<PackedArgument, Arguments::kMost> packed;
+    std::array<Argument, Arguments::kMost> list;
+    std::size_t count;
+
+    std::span<const Argument> arguments() const { return {list.data(), count}; }
+  };
   struct Loaded {
     DLDevice which;
     std::uint64_t generation;
@@ -42,6 +60,8 @@ class Specialized {
     std::optional<Kernel> kernel;  // nothing: ask the Jit, which may have a better one by now
   };
 
+  // Finds the kernel and converts the arguments. False: a Python error is set.
+  bool make_ready(const Arguments& arguments, std::optional<StreamView> stream, Ready& ready);
   Loaded* loaded_on(DLDevice device);
   std::optional<Kernel> build(DLDevice device, StreamView stream);
   void remember(Loaded loaded);

@@ -38,13 +38,41 @@ def test_what_is_missing_is_named(bench, capsys):
 
 
 def test_launches_as_a_table(bench, capsys):
-    assert bench(["jit", "--rounds", "2"]) == 0
+    assert bench(["jit", "--rounds", "2", "--processes", "0", "--commit", "abc123"]) == 0
     printed = capsys.readouterr().out
-    for word in ("fms frozen handle", "keywords", "torch.add(out=)", "flash_attention_science",
-                 "torch.ops.flashmoe_science", "torch SDPA", "1.00 x"):
+    for word in ("raw driver launch, C++", "fms frozen handle", "keywords", "torch.add(out=)",
+                 "flash_attention_science", "torch.ops.flashmoe_science", "torch SDPA", "1.00 x",
+                 "commit abc123"):
         assert word in printed
+    aims = printed[printed.index("Aims"):]
+    for aim in ("raw + 1.0 us", "raw + 3 us", "0.5 x SDPA", "raw + 4 us"):
+        assert aim in aims
     if not torch.cuda.is_available():
-        assert "raw driver, Triton, CuPy, cuda.core: no CUDA device" in printed
+        assert "Triton, CuPy, cuda.core: no CUDA device" in printed
+        assert aims.count("(for a GPU)") == 4
+
+
+def test_aims_are_of_the_rows_of_the_run(bench, capsys):
+    assert bench(["jit", "--rounds", "2", "--processes", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    seconds = {row["peer"]: row["seconds"] for row in found["rows"]}
+    raw, sdpa = seconds["raw driver launch, C++"], seconds["torch SDPA"]
+    most = {aim["text"]: aim["most"] for aim in found["aims"]}
+    assert most["raw + 1.0 us"] == raw + 1e-6 and most["0.5 x SDPA"] == sdpa / 2
+    first = [row for row in found["rows"] if row["problem"].startswith("first call")]
+    assert [row["peer"] for row in first][1:] == [
+        "import flashmoe_science, after PyTorch", "jit() and launch", "flash_attention_science"]
+    assert all(row["seconds"] > 0 for row in first)
+    assert "3 ms over CUDA's start" in most and "50 ms" in most
+
+
+def test_a_process_that_fails_is_named(bench, capsys, monkeypatch, fms):
+    from flashmoe_science.bench import _first_call, first_call
+
+    monkeypatch.setattr(first_call, "__file__", "/no/such/file.py")
+    missing = {}
+    assert _first_call.measure("cpu", 1, missing) == []
+    assert "can't open file" in missing["first call in a new process, warm store: jit() and launch"]
 
 
 def test_a_plot(bench, capsys, tmp_path):

@@ -74,6 +74,25 @@ def test_a_launch_arrives_with_the_bytes_of_its_arguments(run):
     """)
 
 
+def test_raw_launches_are_those_of_the_handle(run):
+    run("""
+        x, y = CudaArray(), CudaArray()
+        launch = axpy.prepare(device="cuda:0")[2, 64, 128]
+        launch(5, 0.5, x, y)
+        assert launch._raw_seconds((5, 0.5, x, y), 3) > 0
+        ours, *raw = launches()
+        assert len(raw) == 3
+        for each in raw:
+            assert each.arguments == ours.arguments and each.stream == ours.stream
+            assert list(each.grid) == [2, 1, 1] and list(each.block) == [64, 1, 1]
+            assert each.smem_bytes == 128
+        assert "takes 4 arguments" in raises(TypeError, lambda: launch._raw_seconds((5,), 1))
+        lost = axpy.prepare(device="cuda:0")[1, 8, 0, 12345]
+        message = raises(fms.DriverError, lambda: lost._raw_seconds((5, 0.5, x, y), 1))
+        assert "can't time launches of axpy" in message
+    """)
+
+
 def test_the_arrays_device_is_where_it_runs(run):
     run("""
         for device in (1, 0, 1):

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/driver.h"
+#include "runtime/launch_floor.h"
 #include "tests/runtime/fake_device_fixture.h"
 
 namespace fms {
@@ -40,6 +41,22 @@ T value_of(const std::vector<std::byte>& bytes) {
   EXPECT_EQ(bytes.size(), sizeof(value));
   std::memcpy(&value, bytes.data(), sizeof(value));
   return value;
+}
+
+TEST_F(LaunchTest, TheFloorIsTheSameLaunchAsOften) {
+  const Kernel kernel = load(hopper_, {.name = "saxpy", .parameter_sizes = {4}});
+  const int n = 7;
+  const Argument list[] = {{&n, sizeof(n)}};
+  EXPECT_GT(must(seconds_of_raw_launches({}, kOneBlock, kernel, list, 3)), 0);
+  ASSERT_EQ(fake_launches().size(), 3u);
+  for (const FakeLaunch& each : fake_launches()) {
+    EXPECT_EQ(each.grid, kOneBlock.grid);
+    EXPECT_EQ(each.block, kOneBlock.block);
+    ASSERT_EQ(each.arguments.size(), 1u);
+    EXPECT_EQ(std::memcmp(each.arguments[0].data(), &n, sizeof(n)), 0);
+  }
+  fake_fail_next("cuLaunchKernelEx", CUDA_ERROR_INVALID_VALUE);
+  EXPECT_CONTAINS(message_of(seconds_of_raw_launches({}, kOneBlock, kernel, list, 3)), "saxpy");
 }
 
 TEST_F(LaunchTest, TheDriverGetsWhatWasAsked) {

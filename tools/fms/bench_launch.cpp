@@ -1,7 +1,7 @@
 #include <fmt/format.h>
 
-#include "runtime/driver.h"
 #include "runtime/launch.h"
+#include "runtime/launch_floor.h"
 #include "tools/fms/bench.h"
 #include "tools/fms/timing.h"
 
@@ -27,21 +27,10 @@ Result<void> launch_ours(StreamView stream, const Kernel& kernel, const LaunchAr
   return {};
 }
 
-Result<void> launch_raw(const Driver& driver, StreamView stream, const Kernel& kernel,
-                        LaunchArguments args) {
-  for (int i = 0; i < kBatch; ++i) {
-    CUlaunchConfig config{};
-    config.gridDimX = config.gridDimY = config.gridDimZ = 1;
-    config.blockDimX = 32;
-    config.blockDimY = config.blockDimZ = 1;
-    config.hStream = static_cast<CUstream>(stream.handle);
-    void* pointers[] = {&args.a, &args.b, &args.c, &args.d, &args.n, &args.m, &args.x, &args.y};
-    FMS_TRY_VOID(
-        driver.check(driver.call.cuLaunchKernelEx(
-                         &config, static_cast<CUfunction>(kernel.function()), pointers, nullptr),
-                     "cuLaunchKernelEx", [] { return "can't launch the bench kernel"; }));
-  }
-  return {};
+Result<double> raw_seconds(StreamView stream, const Kernel& kernel, LaunchArguments args) {
+  const Argument list[] = {{&args.a, 8}, {&args.b, 8}, {&args.c, 8}, {&args.d, 8},
+                           {&args.n, 4}, {&args.m, 4}, {&args.x, 4}, {&args.y, 4}};
+  return seconds_of_raw_launches(stream, {.block = {.x = 32}}, kernel, list, kBatch);
 }
 
 // Microseconds a launch: medians of batches that take turns, each starting on an idle stream, so
@@ -51,11 +40,7 @@ struct LaunchTimes {
 };
 
 Result<LaunchTimes> time_launches(const BenchSetup& setup, const Kernel& kernel) {
-  const Driver& driver = setup.device->driver();
   FMS_TRY(const Stream stream, Stream::create(setup.device));
-  FMS_TRY_VOID(
-      driver.check(driver.call.cuCtxSetCurrent(static_cast<CUcontext>(setup.device->context())),
-                   "cuCtxSetCurrent", [] { return "can't use the device"; }));
   std::vector<double> ours, raw;
   const int rounds = setup.quick ? 20 : 1000;
   for (int round = -10; round < rounds; ++round) {
@@ -63,13 +48,15 @@ Result<LaunchTimes> time_launches(const BenchSetup& setup, const Kernel& kernel)
     // Which goes first changes from round to round: neither always finds the caches warm.
     for (int turn = 0; turn < 2; ++turn) {
       const int which = (turn + round) & 1;
-      const auto start = Clock::now();
+      double seconds = 0;
       if (which == 0) {
+        const auto start = Clock::now();
         FMS_TRY_VOID(launch_ours(stream, kernel, {}));
+        seconds = seconds_since(start);
       } else {
-        FMS_TRY_VOID(launch_raw(driver, stream, kernel, {}));
+        FMS_TRY(seconds, raw_seconds(stream, kernel, {}));
       }
-      times[which] = seconds_since(start) * 1e6 / kBatch;
+      times[which] = seconds * 1e6 / kBatch;
       FMS_TRY_VOID(stream.synchronize());
     }
     if (round < 0) continue;

@@ -37,7 +37,7 @@ def _run_attention(given: argparse.Namespace) -> _report.Report:
     if not shapes and given.first:
         shapes = _attention.ON_CUDA[: given.first]
     bench = _attention.Bench(
-        shapes, given.dtype, given.rounds, given.peer, not given.no_counters, tell
+        shapes, given.dtype, given.rounds, given.peer, not given.no_counters, tell, given.commit
     )
     return bench.run()
 
@@ -54,6 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--rounds", type=int, default=0,
         help="samples of each; default: 60, 30 for jit, 7 on the CPU",
     )  # fmt: skip
+    common.add_argument(
+        "--commit", default="", help="what is measured; default: what git says of the sources"
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     attention = commands.add_parser(
         "attention", parents=[common], help="attention forward: PyTorch's kernels, Flex, FA3, ...",
@@ -78,16 +81,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--markdown", metavar="FILE", help="also write the table of docs/attention-speed.md here"
     )
     attention.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="")
-    commands.add_parser(
+    jit = commands.add_parser(
         "jit", parents=[common], help="host time of launches: raw driver, Triton, CuPy, cuda.core"
     )
+    jit.add_argument(
+        "--processes", type=int, default=5, metavar="N",
+        help="new processes whose first calls are measured; 0: none (default: 5 of each kind)",
+    )  # fmt: skip
     given = parser.parse_args(arguments)
     try:
         if given.command == "attention":
             report = _run_attention(given)
             text = _report.tail_of(report)
         else:
-            report = _launch.run(given.rounds)
+            report = _launch.run(given.rounds, given.processes, given.commit)
             text = _report.as_text(report)
         print(_report.as_json(report) if given.json else text)
         if given.plot:

@@ -43,6 +43,7 @@ class Bench:
         peers: only those whose names contain one of these words; none: all. Ours always run.
         counters: whether ncu is asked, where it is.
         tell: is given the rows of each shape as soon as they are there.
+        commit: what is measured, if there is no history to ask.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Bench:
         peers: list[str] | None = None,
         counters: bool = True,
         tell: Callable[[Report, list[Row]], None] = lambda report, rows: None,
+        commit: str = "",
     ) -> None:
         import torch
 
@@ -65,6 +67,7 @@ class Bench:
         self._wanted = peers or []
         self._counters = counters and on_cuda
         self._tell = tell
+        self._commit = commit
 
     def run(self) -> Report:
         """Measures all shapes. Each peer's result is checked once."""
@@ -72,7 +75,7 @@ class Bench:
         report = Report(
             f"Attention forward, {self._dtype}, {self._device}: {where}, "
             f"median of {self._rounds}; x: over ours",
-            machine_of(self._torch, self._device), [], {}, OURS,
+            machine_of(self._torch, self._device, self._commit), [], {}, OURS,
         )  # fmt: skip
         with Progress(len(self._shapes)) as progress:
             clock = peak = None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import subprocess
-from pathlib import Path
-
 from ._peers import OURS, OURS_DYNAMIC
 from ._report import Report, Row
 
@@ -55,7 +51,7 @@ def _circumstances(report: Report) -> str:
         "Written by `python -m flashmoe_science.bench attention --markdown`: "
         f"{machine.get('device')}, driver {machine.get('driver', 'unknown')},\n"
         f"PyTorch {machine.get('torch')} with cuDNN {machine.get('cuDNN', 'unknown')}, "
-        f"{datetime.date.today()}, commit {_commit()}.\n{report.title}. Random normal inputs.\n"
+        f"{machine['date']}, commit {machine['commit']}.\n{report.title}. Random normal inputs.\n"
         "The peers take turns; times are in ms and TFLOP/s (a causal mask halves the count). The\n"
         "ratios are of times: above 1 ours is faster. *Of the floor*: the time of the products "
         f"alone at the\n{peak} TFLOP/s that a matrix product of 8192 reaches in this run, over "
@@ -63,13 +59,3 @@ def _circumstances(report: Report) -> str:
         "it is busy, of those in which an SM is, by\nncu. *Apart*: the largest difference from "
         "cuDNN's result. A tile that was tuned on the machine is used."
     )
-
-
-def _commit() -> str:
-    here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--tags"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return "unknown"
-    return done.stdout.strip() or "unknown"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from typing import Any
 
 from .. import _attention, _dtypes, _jit
-from .._errors import UnavailableError
-from ._report import Report, Row, machine_of
-from ._timing import Call, host_seconds, median
+from . import _first_call, first_call
+from ._report import Aim, Report, Row, machine_of
+from ._timing import Call, TimesItself, host_seconds, median, spread
 
+RAW = "raw driver launch, C++"
 OURS = "fms frozen handle"
+KEYWORDS = "fms template, keywords"
+ATTENTION = "flash_attention_science"
+OPERATOR = "torch.ops.flashmoe_science"
+SDPA = "torch SDPA"
 PROBLEM = "launch with 8 arguments, 1 block"
 TINY = "tiny attention, B1 H1 N1 D16"
 
@@ -23,19 +27,16 @@ extern "C" __global__ void bench_launch(float* a, const float* b, float* c, floa
   if (i < n) a[i] = b[i] * s;
 }
 """
-SAXPY = """
-#include "fms/parameter.cuh"
-FMS_KERNEL(bench_saxpy, "y = a * x + y");
-FMS_TYPE(T, float32, "element type", choices(float32, float64));
-extern "C" __global__ void bench_saxpy(int n, T a, const T* x, T* y) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < n) y[i] = a * x[i] + y[i];
-}
-"""
 
 
-def run(rounds: int = 0) -> Report:
-    """Measures host time per call; the device does next to nothing."""
+def run(rounds: int = 0, processes: int = 5, commit: str = "") -> Report:
+    """Measures host time per call; the device does next to nothing.
+
+    Args:
+        rounds: samples of each; 0: 30 on a GPU, 7 on a CPU.
+        processes: new ones whose first call is measured, of each kind of call; 0: none.
+        commit: what is measured, if there is no history to ask.
+    """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -49,23 +50,42 @@ def run(rounds: int = 0) -> Report:
             (TINY, dict(_tiny(torch, device))),
         ):
             for name, times in host_seconds(calls, rounds, 0.005, synchronize).items():
-                middle, ordered = median(times), sorted(times)
-                spread = (ordered[3 * len(times) // 4] - ordered[len(times) // 4]) / middle
-                rows.append(Row(problem, name, middle, spread=spread))
+                rows.append(Row(problem, name, median(times), spread=spread(times)))
+    rows += _first_call.measure(device, processes, missing)
     title = f"Host time per call, {device}, PyTorch tensors, median of {rounds}; x: over ours"
     if device == "cpu":
         title += " (on the CPU a call also computes)"
-    return _Report(title, machine_of(torch, device), rows, missing, OURS)
+    report = _Report(title, machine_of(torch, device, commit), rows, missing, OURS)
+    report.aims.extend(_aims(rows, device))
+    return report
 
 
 class _Report(Report):
     """Ratios of each problem are to ours of that problem."""
 
     def ratio(self, row: Row) -> float:
-        ours = OURS if row.problem == PROBLEM else "flash_attention_science"
-        return row.seconds / next(
-            each.seconds for each in self.rows if (each.problem, each.peer) == (row.problem, ours)
-        )
+        ours = {PROBLEM: OURS, TINY: ATTENTION, **_first_call.OURS}[row.problem]
+        for each in self.rows:
+            if (each.problem, each.peer) == (row.problem, ours):
+                return row.seconds / each.seconds
+        return float("nan")
+
+
+def _aims(rows: list[Row], device: str) -> Iterator[Aim]:
+    """What the project wants of these times on a GPU. On the CPU a call also computes."""
+    times = {(row.problem, row.peer): row.seconds for row in rows}
+    raw, sdpa = times[PROBLEM, RAW], times[TINY, SDPA]
+    aims = [
+        ("frozen handle, 8 arguments", (PROBLEM, OURS), "raw + 1.0 us", raw + 1e-6),
+        ("template[grid, block] with keywords", (PROBLEM, KEYWORDS), "raw + 3 us", raw + 3e-6),
+        ("flash_attention_science, tiny", (TINY, ATTENTION), "0.5 x SDPA", 0.5 * sdpa),
+        ("through torch.ops, tiny", (TINY, OPERATOR), "raw + 4 us", raw + 4e-6),
+        *_first_call.AIMS,
+    ]
+    for what, row, text, most in aims:
+        if row in times:
+            met = times[row] <= most if device == "cuda" else None
+            yield Aim(what, text, most, times[row], met)
 
 
 def _nothing() -> None:
@@ -78,22 +98,25 @@ def _launches(
     a, b, c, d = (torch.zeros(128, device=device) for _ in range(4))
     template = _jit.jit(SOURCE)
     frozen = template.prepare(device=device)
-    yield OURS, lambda: frozen[1, 128](a, b, c, d, 0, 1, 1.0, 2)
     launch = frozen[1, 128]
+    launch(a, b, c, d, 0, 1, 1.0, 2)
+    given = (a, b, c, d, 0, 1, 1.0, 2)
+    raw: Any = launch
+    yield RAW, TimesItself(lambda count: raw._raw_seconds(given, count))
+    yield OURS, lambda: frozen[1, 128](a, b, c, d, 0, 1, 1.0, 2)
     yield "fms frozen, grid kept", lambda: launch(a, b, c, d, 0, 1, 1.0, 2)
     yield "fms template", lambda: template[1, 128](a, b, c, d, 0, 1, 1.0, 2)
-    saxpy, float32 = _jit.jit(SAXPY), _dtypes.float32
-    yield "fms template, keywords", lambda: saxpy[1, 128](0, 2.0, a, b, T=float32)
+    saxpy, float32 = _jit.jit(first_call.SAXPY), _dtypes.float32
+    yield KEYWORDS, lambda: saxpy[1, 128](0, 2.0, a, b, T=float32)
     yield "torch.add(out=)", lambda: torch.add(a, b, out=c)
     if device == "cpu":
         x, y = a.numpy(), b.numpy()
         import numpy as np
 
         yield "numpy.add(out=)", lambda: np.add(x, y, out=y)
-        missing["raw driver, Triton, CuPy, cuda.core"] = "no CUDA device"
+        missing["Triton, CuPy, cuda.core"] = "no CUDA device"
         return
-    peers = {"raw driver launch, ctypes": _raw, "Triton": _triton, "CuPy RawKernel": _cupy}
-    peers["cuda.core"] = _cuda_core
+    peers = {"Triton": _triton, "CuPy RawKernel": _cupy, "cuda.core": _cuda_core}
     for name, peer in peers.items():
         try:
             yield name, peer(torch, template, (a, b, c, d))
@@ -110,31 +133,9 @@ def _tiny(torch: Any, device: str) -> Iterator[tuple[str, Call]]:
 
     ours = _attention.flash_attention_science
     sdpa = torch.nn.functional.scaled_dot_product_attention
-    yield "flash_attention_science", lambda: ours(q, k, v)
-    yield "torch.ops.flashmoe_science", lambda: attention_forward(q, k, v, layout="bhsd")
-    yield "torch SDPA", lambda: sdpa(q, k, v)
-
-
-def _raw(torch: Any, template: Any, arrays: tuple[Any, ...]) -> Call:
-    """The driver, through ctypes, whose own cost is in the row; `fms bench` has it from C++."""
-    cuda = ctypes.CDLL("libcuda.so.1")
-    module, function = ctypes.c_void_p(), ctypes.c_void_p()
-    code = template.code()
-    if cuda.cuModuleLoadData(ctypes.byref(module), code) or cuda.cuModuleGetFunction(
-        ctypes.byref(function), module, b"bench_launch"
-    ):
-        raise UnavailableError("the driver doesn't load the kernel")
-    values: list[Any] = [ctypes.c_void_p(each.data_ptr()) for each in arrays]
-    values += [ctypes.c_int(0), ctypes.c_int(1), ctypes.c_float(1), ctypes.c_longlong(2)]
-    pointers = (ctypes.c_void_p * 8)(*(ctypes.addressof(each) for each in values))
-    stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-    launch = cuda.cuLaunchKernel
-    one, threads, none = ctypes.c_uint(1), ctypes.c_uint(128), ctypes.c_uint(0)
-
-    def call(keep: Any = (values, code)) -> None:
-        launch(function, one, one, one, threads, one, one, none, stream, pointers, None)
-
-    return call
+    yield ATTENTION, lambda: ours(q, k, v)
+    yield OPERATOR, lambda: attention_forward(q, k, v, layout="bhsd")
+    yield SDPA, lambda: sdpa(q, k, v)
 
 
 def _triton(torch: Any, template: Any, arrays: tuple[Any, ...]) -> Call:

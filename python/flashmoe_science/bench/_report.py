@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -40,6 +43,25 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """What a time should be.
+
+    Attributes:
+        what: is measured.
+        text: the aim in words.
+        most: seconds, by the rows of the same run.
+        measured: seconds.
+        met: None: aims are for another device.
+    """
+
+    what: str
+    text: str
+    most: float
+    measured: float
+    met: bool | None
+
+
+@dataclass(frozen=True)
 class Report:
     """A whole run.
 
@@ -49,6 +71,7 @@ class Report:
         rows: of all problems, in the order of the run.
         missing: peers that didn't run, and why.
         ours: the peer that ratios are to.
+        aims: what is wanted of some of the rows.
     """
 
     title: str
@@ -56,6 +79,7 @@ class Report:
     rows: list[Row]
     missing: dict[str, str]
     ours: str
+    aims: list[Aim] = field(default_factory=list)
 
     def ratio(self, row: Row) -> float:
         """Its time over that of ours."""
@@ -65,8 +89,8 @@ class Report:
         return float("nan")
 
 
-def machine_of(torch: Any, device: str) -> dict[str, str]:
-    """What a table must say of where it was measured."""
+def machine_of(torch: Any, device: str, commit: str = "") -> dict[str, str]:
+    """What a table must say of where it was measured, and of what: see :func:`commit_of`."""
     names = ("flashmoe-science", "torch", "triton", "cupy-cuda13x", "cuda-core", "jax", "numpy")
     found = {"python": platform.python_version()}
     for name in names:
@@ -86,12 +110,24 @@ def machine_of(torch: Any, device: str) -> dict[str, str]:
             found["threads"] = str(torch.get_num_threads())
     if hasattr(os, "getloadavg"):  # well above 0 before the run: others disturb it
         found["load"] = f"{os.getloadavg()[0]:.1f}"
+    found["date"], found["commit"] = str(datetime.date.today()), commit_of(commit)
     return found
 
 
-def _driver() -> str:
-    import subprocess
+def commit_of(given: str = "") -> str:
+    """`given`, or what git says of the sources, or "unknown"."""
+    if given:
+        return given
+    here = os.path.dirname(os.path.realpath(__file__))
+    command = ["git", "-C", here, "describe", "--always", "--dirty", "--tags"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"
 
+
+def _driver() -> str:
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20)
@@ -119,11 +155,28 @@ def head_of(report: Report) -> str:
 
 
 def tail_of(report: Report) -> str:
-    """What isn't there, and why."""
-    if not report.missing:
-        return ""
-    lines = [f"  {name}: {reason}" for name, reason in report.missing.items()]
-    return "\n".join(["\nNot in this run", *lines])
+    """What was wanted, and what isn't there, and why."""
+    lines = [*_aims_as_text(report.aims)]
+    if report.missing:
+        lines.append("\nNot in this run")
+        lines += [f"  {name}: {reason}" for name, reason in report.missing.items()]
+    return "\n".join(lines)
+
+
+def _aims_as_text(aims: list[Aim]) -> Iterator[str]:
+    if not aims:
+        return
+    head = ("what", "at most", "that is", "measured", "met")
+    met = {True: "yes", False: "NO", None: "(for a GPU)"}
+    cells = [head] + [
+        (each.what, each.text, _time(each.most).strip(), _time(each.measured).strip(),
+         met[each.met])
+        for each in aims
+    ]  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    yield "\nAims"
+    for row in cells:
+        yield "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
 
 
 def rows_as_text(report: Report, rows: list[Row]) -> str:
@@ -181,6 +234,8 @@ def plot(report: Report, file: str) -> None:
         axes.bar(places, heights, 0.8 / len(peers), label=peer)
     has_rates = any(row.rate is not None for row in report.rows)
     axes.set_ylabel("TFLOP/s, more is better" if has_rates else "us per call, less is better")
+    if not has_rates:
+        axes.set_yscale("log")  # from a launch to the first one of a process
     axes.set_xticks([i + 0.4 for i in range(len(problems))], problems, fontsize=8)
     axes.set_title(f"{report.title}\n{report.machine.get('device', '')}", fontsize=9)
     axes.legend(fontsize=8)

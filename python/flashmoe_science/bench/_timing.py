@@ -10,6 +10,20 @@ from typing import Any
 Call = Callable[[], Any]
 
 
+class TimesItself:
+    """A call that is repeated and timed by somebody else, such as a loop in C++.
+
+    Args:
+        seconds: takes how often, and gives the seconds of all together.
+    """
+
+    def __init__(self, seconds: Callable[[int], float]) -> None:
+        self.seconds = seconds
+
+    def __call__(self) -> None:
+        self.seconds(1)
+
+
 def host_seconds(calls: Mapping[str, Call], rounds: int, at_least: float = 0.01,
                  synchronize: Call = lambda: None) -> dict[str, list[float]]:  # fmt: skip
     """Host time per call: each round, each call is repeated for `at_least` seconds.
@@ -21,12 +35,18 @@ def host_seconds(calls: Mapping[str, Call], rounds: int, at_least: float = 0.01,
     for _ in range(rounds):
         for name, call in calls.items():
             count = counts[name]
-            begin = time.perf_counter()
-            for _ in range(count):
-                call()
-            samples[name].append((time.perf_counter() - begin) / count)
+            samples[name].append(_seconds(call, count) / count)
             synchronize()
     return samples
+
+
+def _seconds(call: Call, count: int) -> float:
+    if isinstance(call, TimesItself):
+        return call.seconds(count)
+    begin = time.perf_counter()
+    for _ in range(count):
+        call()
+    return time.perf_counter() - begin
 
 
 def _count(call: Call, at_least: float, synchronize: Call) -> int:
