@@ -1,5 +1,6 @@
 """The benchmark measures, checks, and names what it leaves out. No time is asserted."""
 
+import itertools
 import json
 
 import pytest
@@ -27,6 +28,69 @@ def test_attention_as_json(bench, capsys):
         assert row["error"] < 0.05, row["peer"]
     assert {"flashmoe_science", "torch math"} <= {row["peer"] for row in found["rows"]}
     assert found["machine"]["torch"] == torch.__version__ and found["machine"]["device"]
+
+
+def test_options_are_over_the_plain_kernel(bench, capsys, monkeypatch, tmp_path):
+    from flashmoe_science.bench._options import OptionsBench
+
+    cases = OptionsBench._cases
+    monkeypatch.setattr(OptionsBench, "_cases", lambda *given: itertools.islice(cases(*given), 2))
+    page = tmp_path / "page.md"
+    assert bench([*TINY, "--options", "--json", "--markdown", str(page)]) == 0
+    rows = [row for row in json.loads(capsys.readouterr().out)["rows"]
+            if row["peer"] == "flashmoe_science"]
+    assert [row["problem"] for row in rows] == ["D16 plain", "D16 causal"]
+    plain, causal = rows
+    assert plain["of_plain"] == 1 and causal["of_plain"] == causal["rate"] / plain["rate"]
+    # 33 x 34 / 2 pairs of 33 x 33 are seen.
+    work = [row["rate"] * row["seconds"] for row in rows]
+    assert work[1] / work[0] == pytest.approx(34 / 66)
+    assert "| D16 causal |" in page.read_text()
+
+
+NCU = """#!/bin/sh
+case "$*" in
+*--query-metrics*) echo "sm__warps_active  Counter"; echo "{known}  Counter  some words";;
+*{known}.avg*) echo "==PROF== Connected"
+  echo '"ID","Kernel Name","Metric Name","Metric Unit","Metric Value"'
+  echo '"0","attention_forward_sm90","x","%","71.25"'
+  echo '"1","attention_forward_sm90","x","%","1,000.5"';;
+*) echo "==ERROR== Failed to find metric";;
+esac
+"""
+
+
+@pytest.fixture
+def ncu(tmp_path, monkeypatch):
+    def make(known):
+        program = tmp_path / "ncu"
+        program.write_text(NCU.replace("{known}", known))
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+
+    return make
+
+
+def test_a_metric_that_the_device_has_is_asked_for(fms, ncu):
+    from flashmoe_science.bench._counters import tensor_pipe
+
+    ncu("sm__pipe_tensor_op_hmma_cycles_active")
+    shapes = [(1, 1, 64, 64, False)] * 2
+    found = tensor_pipe(shapes, "bfloat16")
+    assert found.values == [71.25, 1000.5] and not found.missing
+    assert found.metric == "sm__pipe_tensor_op_hmma_cycles_active"
+    # The last of those that are tried, and one launch too few.
+    ncu("sm__inst_executed_pipe_tensor")
+    assert tensor_pipe(shapes, "bfloat16").metric == "sm__inst_executed_pipe_tensor"
+    assert "2 of 1 launches" in tensor_pipe(shapes[:1], "bfloat16").missing
+
+
+def test_a_metric_that_nothing_has_is_named_and_no_failure(fms, ncu):
+    from flashmoe_science.bench._counters import tensor_pipe
+
+    ncu("sm__something_else")
+    found = tensor_pipe([(1, 1, 64, 64, False)], "bfloat16")
+    assert found.values == [] and found.missing == "Failed to find metric"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from .._errors import Error
-from . import _attention, _document, _launch, _report
+from . import _attention, _document, _launch, _options, _report
 from ._peers import Shape
 
 
@@ -30,10 +31,14 @@ def _run_attention(given: argparse.Namespace) -> _report.Report:
                 printed.append(True)
             print(_report.rows_as_text(report, rows), flush=True)
         if given.markdown:
+            page = _document.options_as_markdown if given.options else _document.as_markdown
             with open(given.markdown, "w") as file:
-                file.write(_document.as_markdown(report))
+                file.write(page(report))
 
     shapes = [shape for each in given.shape or [] for shape in each][: given.first or None]
+    if given.options:
+        once = list(dict.fromkeys(replace(shape, causal=False) for shape in shapes))
+        return _options.OptionsBench(once, given.dtype, given.rounds, tell, given.commit).run()
     if not shapes and given.first:
         shapes = _attention.ON_CUDA[: given.first]
     bench = _attention.Bench(
@@ -71,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
         "--first", type=int, default=0, metavar="N", help="only so many of the shapes"
     )
     attention.add_argument(
+        "--options", action="store_true",
+        help="functions, biases, windows and so on, beside the plain kernel and FlexAttention",
+    )  # fmt: skip
+    attention.add_argument(
         "--peer", action="append", metavar="WORD",
         help="only peers with this in their names; may be given several times (default: all)",
     )  # fmt: skip
@@ -78,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--no-counters", action="store_true", help="don't ask ncu how busy the tensor pipe is"
     )
     attention.add_argument(
-        "--markdown", metavar="FILE", help="also write the table of docs/attention-speed.md here"
+        "--markdown", metavar="FILE", help="also write the page of docs/ here, row by row"
     )
     attention.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), default="")
     jit = commands.add_parser(

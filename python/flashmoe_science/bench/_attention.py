@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import _counters
-from ._peers import OURS, OURS_DYNAMIC, Peer, Shape, peers_of, sdpa
+from ._peers import OURS, OURS_DYNAMIC, Peer, Shape, peers_of, sdpa, time_peers
 from ._progress import Progress
 from ._report import Report, Row, machine_of
-from ._timing import DeviceClock, host_seconds, median, spread
+from ._timing import DeviceClock, median, spread
 
 # The design document's table, then what is common in models, then the head dims between.
 _SHAPES = [
@@ -29,8 +29,6 @@ _SHAPES = [
 ]
 ON_CUDA = [Shape(*shape) for shape in _SHAPES]
 ON_CPU = [Shape(1, 8, 1024, 64, False), Shape(1, 8, 1024, 64, True)]
-
-_TURNS = 3  # of each peer, on a GPU
 
 
 class Bench:
@@ -79,7 +77,7 @@ class Bench:
         )  # fmt: skip
         with Progress(len(self._shapes)) as progress:
             clock = peak = None
-            pipes: dict[int, float] = {}
+            pipes: list[float] = []
             if self._device == "cuda":
                 progress.update(0, "the rate of a matrix product")
                 clock = DeviceClock(self._torch)
@@ -88,13 +86,16 @@ class Bench:
             if self._counters:
                 progress.update(0, "ncu: the tensor pipe")
                 given = [(s.batch, s.heads, s.seq, s.head_dim, s.causal) for s in self._shapes]
-                pipes, reason = _counters.tensor_pipe(given, self._dtype)
-                if reason:
-                    report.missing["tensor pipe"] = reason
+                found = _counters.tensor_pipe(given, self._dtype)
+                pipes = found.values
+                if found.missing:
+                    report.missing["tensor pipe"] = found.missing
+                else:
+                    report.machine["tensor pipe"] = found.metric
             for at, shape in enumerate(self._shapes):
                 with self._torch.inference_mode():
                     rows = self._measure(
-                        report, shape, clock, peak, pipes.get(at),
+                        report, shape, clock, peak, pipes[at] if pipes else None,
                         lambda doing: progress.update(at, f"{shape}: {doing}"),
                     )  # fmt: skip
                 report.rows.extend(rows)
@@ -136,7 +137,7 @@ class Bench:
             apart = (first.double() - second.double()).abs().max().item()
         results.clear()
         doing("timing")
-        samples = self._time(runners, clock)
+        samples = time_peers(runners, clock, self._rounds)
         rows = []
         for peer in runners:
             seconds = median(samples[peer.name])
@@ -162,14 +163,3 @@ class Bench:
             named = any(word.lower() in peer.name.lower() for word in self._wanted)
             if not self._wanted or named or peer.name in (OURS, OURS_DYNAMIC):
                 yield peer
-
-    def _time(self, peers: list[Peer], clock: DeviceClock | None) -> dict[str, list[float]]:
-        if clock is None:
-            return host_seconds({peer.name: peer.call for peer in peers}, self._rounds)
-        samples: dict[str, list[float]] = {peer.name: [] for peer in peers}
-        turns = min(_TURNS, self._rounds)
-        for _ in range(turns):
-            for peer in peers:
-                with peer.scope():
-                    samples[peer.name] += clock.samples(peer.call, self._rounds // turns, 0.5)
-        return samples

@@ -10,42 +10,81 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from .._processes import environment
+from . import launch_once
 from ._timing import Call
 
-# Of the cycles that an SM was at work, those in which its tensor pipe was.
-_METRIC = "sm__pipe_tensor_cycles_active.avg.pct_of_peak_sustained_active"
-_OLD_METRIC = "sm__inst_executed_pipe_tensor.avg.pct_of_peak_sustained_active"
+# Of the cycles that an SM was at work, those in which its tensor pipe was. The first that the
+# device has: names differ from architecture to architecture. On Hopper the second counts wgmma too.
+_METRICS = (
+    "sm__pipe_tensor_cycles_active",
+    "sm__pipe_tensor_op_hmma_cycles_active",
+    "sm__inst_executed_pipe_tensor",
+)
+_OF_PEAK = ".avg.pct_of_peak_sustained_active"
 
 
-def tensor_pipe(
-    shapes: Sequence[tuple[int, int, int, int, bool]], dtype: str
-) -> tuple[dict[int, float], str]:
-    """By index of the shape, the percentage of cycles in which the tensor pipe was busy.
+@dataclass(frozen=True)
+class TensorPipe:
+    """How busy the tensor pipe was, in percent of cycles.
 
-    With the reason why there is none for some.
+    Attributes:
+        values: of each shape, or none.
+        metric: what was asked for.
+        missing: why there are none; "": there are.
     """
+
+    values: list[float] = field(default_factory=list)
+    metric: str = ""
+    missing: str = ""
+
+
+def tensor_pipe(shapes: Sequence[tuple[int, int, int, int, bool]], dtype: str) -> TensorPipe:
+    """Has ncu look at one launch of ours for each shape."""
     ncu = shutil.which("ncu")
     if ncu is None:
-        return {}, "ncu isn't installed"
+        return TensorPipe(missing="ncu isn't installed")
     reason = ""
-    for metric in (_METRIC, _OLD_METRIC):
+    for metric in _known(ncu):
         command = [
-            ncu, "--csv", "--clock-control", "none", "--metrics", metric,
-            "--kernel-name", "regex:attention_forward", sys.executable, "-m",
-            "flashmoe_science.bench.launch_once", json.dumps(list(shapes)), dtype,
+            ncu, "--csv", "--clock-control", "none", "--metrics", metric + _OF_PEAK,
+            "--kernel-name", "regex:attention_forward", sys.executable,
+            launch_once.__file__, json.dumps(list(shapes)), dtype,
         ]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=300, check=False,
+                env=environment(),
+            )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
-            return {}, f"ncu: {type(error).__name__}"
+            return TensorPipe(missing=f"ncu: {type(error).__name__}")
         values = _values(done.stdout)
         if len(values) == len(shapes):
-            return dict(enumerate(values)), ""
-        said = [line for line in done.stdout.splitlines() if "==ERROR==" in line]
-        reason = said[0][:100] if said else f"ncu measured {len(values)} of {len(shapes)} launches"
-    return {}, reason
+            return TensorPipe(values, metric)
+        reason = reason or _complaint(done.stdout + done.stderr) or (
+            f"ncu measured {len(values)} of {len(shapes)} launches"
+        )
+    return TensorPipe(missing=reason)
+
+
+def _known(ncu: str) -> list[str]:
+    """Those of the metrics that the device has; all of them if ncu doesn't say."""
+    try:
+        done = subprocess.run(
+            [ncu, "--query-metrics"], capture_output=True, text=True, timeout=60, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return list(_METRICS)
+    names = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    return [metric for metric in _METRICS if metric in names] or list(_METRICS)
+
+
+def _complaint(text: str) -> str:
+    said = [line for line in text.splitlines() if "==ERROR==" in line]
+    return said[0].removeprefix("==ERROR==").strip()[:100] if said else ""
 
 
 def _values(text: str) -> list[float]:

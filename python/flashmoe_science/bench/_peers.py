@@ -10,10 +10,12 @@ from typing import Any
 
 from .. import _attention as ours_
 from .._session import configure
-from ._timing import Call
+from ._timing import Call, DeviceClock, host_seconds
 
 OURS = "flashmoe_science"
 OURS_DYNAMIC = "flashmoe_science, dynamic"
+
+_TURNS = 3  # of each peer, on a GPU
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,21 @@ class Peer:
     name: str
     call: Call
     scope: Callable[[], Any] = contextlib.nullcontext  # entered before each turn
+
+
+def time_peers(
+    peers: list[Peer], clock: DeviceClock | None, rounds: int
+) -> dict[str, list[float]]:
+    """Seconds of so many calls of each, which take turns. No clock: on the host."""
+    if clock is None:
+        return host_seconds({peer.name: peer.call for peer in peers}, rounds)
+    samples: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    turns = min(_TURNS, rounds)
+    for _ in range(turns):
+        for peer in peers:
+            with peer.scope():
+                samples[peer.name] += clock.samples(peer.call, rounds // turns, 0.5)
+    return samples
 
 
 def sdpa(torch: Any, backend: Any) -> Any:

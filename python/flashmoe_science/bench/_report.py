@@ -27,7 +27,8 @@ class Row:
         of_floor: the time of the products alone, at the rate of a matrix product, over its own.
         sm_mhz: the SMs' clock meanwhile.
         tensor_pipe: percent of the cycles in which the tensor pipe was busy.
-        apart: largest difference from cuDNN's result.
+        apart: largest difference from the result of cuDNN, or of what else it is compared with.
+        of_plain: its rate over that of the plain kernel, of an option of attention.
     """
 
     problem: str
@@ -40,6 +41,7 @@ class Row:
     sm_mhz: int | None = None
     tensor_pipe: float | None = None
     apart: float | None = None
+    of_plain: float | None = None
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,10 @@ def rows_as_text(report: Report, rows: list[Row]) -> str:
         if row.error is not None:
             line += f"  error {row.error:.1e}"
         line += f"  +-{100 * row.spread:.0f} %"
+        if row.of_plain is not None:
+            line += f"  {row.of_plain:.2f} of plain"
+        if row.apart is not None:
+            line += f"  apart {row.apart:.1e}"
         if row.sm_mhz is not None:
             line += f"  {row.sm_mhz} MHz"
         if row.tensor_pipe is not None:
