@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test sanitize lint tidy bench install clean
+.PHONY: help setup build demo test wheel sanitize lint tidy bench install clean
 
 PREFIX ?= /usr/local
 # 1: with the LLVM library, for CPU targets; 0: without. Not set: if LLVM is there, and then it is
@@ -45,6 +45,13 @@ test:  ## build and run all tests, and the sanitizers
 		FMS_TEST_REQUIRE_PYTHON=1 FMS_PYTHON=build/release/python \
 		.venv/bin/python -m pytest -n $(JOBS) tests
 	tools/sanitize.sh asan tsan
+
+wheel:  ## build the Python wheel, and try it in an empty environment of each Python there is
+	@tools/setup.sh --test
+	@rm -rf build/wheel-dist
+	.venv/bin/python -m pip --disable-pip-version-check wheel --no-deps -w build/wheel-dist . \
+		$(if $(WITH_LLVM),-C cmake.define.FMS_LLVM=$(if $(filter 1,$(WITH_LLVM)),ON,OFF))
+	tools/check_wheel.sh build/wheel-dist/*.whl
 
 sanitize:  ## run the host tests under ASan with UBSan, and the threaded ones under TSan
 	@tools/setup.sh --test

@@ -62,6 +62,16 @@ Result<const LlvmLibrary*> open_file(const std::string& file) {
   return library;
 }
 
+// What to do, given what the loader said of each file: the library may be there, as in a wheel, and
+// LLVM's own, which it is linked to, not.
+const char* next_step(const std::string& tried) {
+  const bool lacks_llvm = tried.find("libclang-cpp.so") != std::string::npos ||
+                          tried.find("libLLVM.so") != std::string::npos;
+  return lacks_llvm ? "install the libraries of LLVM 19 (Debian, Ubuntu: `apt-get install "
+                      "libclang-cpp19`)"
+                    : "build it with `make demo WITH_LLVM=1`";
+}
+
 Result<const LlvmLibrary*> search(const std::string& path) {
   std::string tried;
   for (const std::string& file : llvm_candidates(path)) {
@@ -75,9 +85,9 @@ Result<const LlvmLibrary*> search(const std::string& path) {
         fmt::format("{}{}", tried.empty() ? "" : "; ", is_missing ? file : library.error().message);
   }
   return fail(ErrorCode::kUnavailable,
-              fmt::format("can't load the LLVM library, which CPU targets need: tried {}; build it "
-                          "with `make demo WITH_LLVM=1`, or set FMS_LLVM to the file",
-                          tried));
+              fmt::format("can't load the LLVM library, which CPU targets need: tried {}; {}, or "
+                          "set FMS_LLVM to the file",
+                          tried, next_step(tried)));
 }
 
 }  // namespace
