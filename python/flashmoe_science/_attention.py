@@ -78,7 +78,9 @@ def attention(
         block_table: which tiles the mask of mods leaves: see :func:`block_table`.
         cu_seqlens_q: int32, (batch + 1,), on q's device: sequences of several lengths lie one
             behind the other, and sequence b has rows cu_seqlens_q[b] to cu_seqlens_q[b + 1]. They
-            must not fall, begin with 0 and end with total_q; nobody looks. layout doesn't count.
+            must not fall, begin with 0 and end with total_q. On the CPU this is checked; on a GPU
+            only where max_seqlen isn't given, and with ``sanitize="address"``: else the kernel
+            reads and writes what they say. layout doesn't count.
         cu_seqlens_k: the same of k and v. None: cu_seqlens_q.
         max_seqlen_q: at least the length of the longest sequence of queries; more are not computed.
             None: found in cu_seqlens_q, for which the call waits for the device.
@@ -171,7 +173,10 @@ def supports(
     return_lse: bool = False,
     layout: Layout = "bshd",
 ) -> Support:
-    """Whether :func:`attention` takes these arguments, and if not, why. Computes nothing."""
+    """Whether :func:`attention` takes these arguments, and if not, why.
+
+    Computes nothing, and looks into no array: not at what cu_seqlens_q and cu_seqlens_k say.
+    """
     try:
         framework, options = checked(
             q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from ._attention_options import (
-    BlockTable, Options, bias_strides, check_options, mask_of, mods_of, softcap_of,
+    BlockTable, Options, bias_strides, check_options, check_starts, mask_of, mods_of, softcap_of,
 )  # fmt: skip
 from ._errors import InvalidArgumentError, UnsupportedError
 from ._frameworks import Framework, framework_of
 from ._mods import Mods
 from ._operators import attention_forward, attention_forward_options
+from ._session import checks_addresses
 
 Layout = Literal["bshd", "bhsd", "sbhd"]
 Causal = Literal[False, True, "bottom-right", "top-left"]
@@ -60,19 +61,34 @@ def checked(
         raise InvalidArgumentError(f"mods is {mods!r}; make it by flashmoe_science.mods()")
     for name, each in (
         ("sinks", sinks), ("bias", bias), ("cu_seqlens_q", starts_q), ("cu_seqlens_k", starts_k),
+        *(("an array of mods", each) for each in (() if mods is None else mods.arrays)),
     ):  # fmt: skip
         if each is not None and type(framework_of(name, each)) is not type(framework):
             raise InvalidArgumentError(f"{name} is of another framework than q")
     if starts_q is not None:
         starts_k = starts_q if starts_k is None else starts_k
-        max_q = framework.longest(starts_q) if max_q is None else max_q
-        max_k = framework.longest(starts_k) if max_k is None else max_k
+        max_q = longest_of(framework, "q", starts_q, q, max_q)
+        max_k = longest_of(framework, "k", starts_k, k, max_k)
     options = Options(
         mask, left, right, softcap, sinks, bias, mods, starts_q, starts_k, max_q or 0, max_k or 0,
         table,
     )  # fmt: skip
     check_options(framework, q, options, score_shape(q, k, layout, options.packed))
     return framework, options
+
+
+def longest_of(
+    framework: Framework, name: str, starts: Any, packed: Any, longest: int | None
+) -> int:
+    """The longest of sequences: as given, or found in where they start, which is then looked at."""
+    if longest is not None and not checks_addresses():
+        return longest
+    if len(starts.shape) != 1 or len(packed.shape) != 3:
+        return longest or 0  # the operator says it
+    found = check_starts(
+        f"cu_seqlens_{name}", framework.numbers(starts), name, packed.shape[0]
+    )
+    return found if longest is None else longest
 
 
 def score_shape(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import Any
 
-from ._errors import InvalidArgumentError, UnsupportedError
+from ._errors import ArgumentError, InvalidArgumentError, UnsupportedError
 from ._frameworks import Framework
 from ._mods import Mods, with_addresses
 
@@ -76,7 +77,12 @@ class Options:
 
 def mask_of(causal: Any, window: Any) -> tuple[int, int, int]:
     """(mask, left, right) as the operators number masks."""
-    mask = _MASKS.get(causal) if isinstance(causal, (bool, str)) else None
+    if not isinstance(causal, (bool, str)):
+        raise ArgumentError(
+            f"causal is of type {type(causal).__name__!r}; it may be False, True, 'bottom-right' "
+            "or 'top-left'"
+        )
+    mask = _MASKS.get(causal)
     if mask is None:
         raise InvalidArgumentError(
             f"causal is {causal!r}; it may be False, True, 'bottom-right' or 'top-left'"
@@ -93,6 +99,35 @@ def mask_of(causal: Any, window: Any) -> tuple[int, int, int]:
     if left == right == -1 or (left == -1 and mask):
         return mask, -1, -1
     return (_WINDOW_TOP_LEFT if mask == 2 else _WINDOW), left, (0 if mask else right)
+
+
+def check_starts(name: str, starts: list[int], rows_of: str, rows: int) -> int:
+    """The length of the longest packed sequence.
+
+    Args:
+        name: of the argument.
+        starts: where each sequence begins, and the last ends.
+        rows_of: whose rows are packed.
+        rows: how many there are.
+
+    Raises:
+        InvalidArgumentError: sequences don't follow each other from the first row to the last.
+    """
+    lengths = list(map(operator.sub, starts[1:], starts))
+    if not starts or starts[0] != 0:
+        raise InvalidArgumentError(
+            f"{name} begins with {starts[0] if starts else 'nothing'}, and must begin with 0"
+        )
+    if min(lengths, default=0) < 0:
+        at = lengths.index(min(lengths))
+        raise InvalidArgumentError(
+            f"{name} falls from {starts[at]} to {starts[at + 1]}, at {at + 1}; it must not fall"
+        )
+    if starts[-1] != rows:
+        raise InvalidArgumentError(
+            f"{name} ends with {starts[-1]}, and must end with {rows}, the rows of {rows_of}"
+        )
+    return max(lengths, default=0)
 
 
 def softcap_of(softcap: Any) -> float:

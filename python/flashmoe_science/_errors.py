@@ -22,7 +22,8 @@ class Error(Exception):
     code = "internal"
 
     def __init__(self, message: str = "", detail: str = "") -> None:
-        super().__init__(message)
+        # Not super().__init__(message), of which torch.compile makes an error of its own.
+        self.args = (message,)
         self.message = message
         self.detail = detail
 

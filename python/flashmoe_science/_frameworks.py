@@ -56,8 +56,8 @@ class Framework(Protocol):
         """Strides, in elements, of the array as broadcast to the shape; ValueError if it can't."""
         ...
 
-    def longest(self, starts: Any) -> int:
-        """The largest difference of neighbours; waits for the device."""
+    def numbers(self, array: Any) -> list[int]:
+        """Its elements; waits for the device."""
         ...
 
     def exported(self, array: Any) -> Any:
@@ -126,8 +126,8 @@ class _Torch:
         except RuntimeError as error:
             raise ValueError(str(error)) from None
 
-    def longest(self, starts: Any) -> int:
-        return int(starts.diff().max().item()) if starts.numel() > 1 else 0
+    def numbers(self, array: Any) -> list[int]:
+        return list(array.tolist())
 
     def exported(self, array: Any) -> Any:
         return array.detach() if array.requires_grad else array
@@ -180,8 +180,8 @@ class _NumPy:
         strides = self._numpy.broadcast_to(array, shape).strides
         return tuple(stride // array.itemsize for stride in strides)
 
-    def longest(self, starts: Any) -> int:
-        return int(self._numpy.diff(starts).max()) if starts.size > 1 else 0
+    def numbers(self, array: Any) -> list[int]:
+        return list(array.tolist())
 
     # DLPack, as tvm-ffi asks for it, knows neither bfloat16 nor arrays that may only be read.
     def exported(self, array: Any) -> Any:
@@ -242,3 +242,18 @@ def framework_of(name: str, array: Any) -> Framework:
         f"{name} is of type {type(array).__name__!r}: attention takes PyTorch tensors, and NumPy "
         "and CuPy arrays; for JAX's there is flashmoe_science.jax.attention"
     )
+
+
+def elements_of(name: str, array: Any) -> str:
+    """What an array's elements are, one of JAX's too.
+
+    Raises:
+        ArgumentError: it is of no framework that is known.
+        UnsupportedError: kernels can't take it.
+    """
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(array, jax.Array):
+        return str(array.dtype.name)
+    framework = framework_of(name, array)
+    framework.check(name, array)
+    return framework.dtype_name(array)

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import _sources
 from ._errors import InvalidArgumentError
-from ._frameworks import framework_of
+from ._frameworks import elements_of
 from ._operators import attention_mods as _number
 from ._operators import attention_mods_text as _text
 
@@ -122,7 +122,8 @@ def mods(source: str | os.PathLike[str], **fields: Any) -> Mods:
             ``"alibi"`` (slopes, offset), ``"documents"`` (documents, batch_stride) and ``"bias"``
             (bias, batch_stride, head_stride, query_stride, key_stride).
         **fields: a value for each member: for a pointer a contiguous array on the device of q, of
-            the type it points to, or None; else a number. At most 512 bytes in all.
+            the type it points to, or None; else a number. At most 512 bytes in all. For JAX's
+            attention it is an array of JAX's, traced or not.
 
     Raises:
         InvalidArgumentError: there is no struct Mods, or a member without a value or of a type
@@ -212,13 +213,11 @@ def _statements(body: str) -> list[str]:
 
 
 def _check_array(member: _Member, array: Any) -> None:
-    framework = framework_of(f"member {member.name}", array)
-    framework.check(f"member {member.name}", array)
+    elements = elements_of(f"member {member.name}", array)
     expected = _ELEMENTS.get(member.type)
-    if expected is not None and framework.dtype_name(array) not in expected:
+    if expected is not None and elements not in expected:
         raise InvalidArgumentError(
-            f"member {member.name} is a pointer to {member.type}, and the array is of "
-            f"{framework.dtype_name(array)}"
+            f"member {member.name} is a pointer to {member.type}, and the array is of {elements}"
         )
 
 

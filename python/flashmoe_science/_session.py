@@ -77,7 +77,8 @@ def configure(
         sanitize: what kernels for a CPU check as they run: ``"address"``, ``"undefined"``,
             ``"thread"``, or several with commas. ``"address"`` allows the elements of the arrays
             that a launch is given, and what lies between them; no memory behind :func:`pointer`.
-            :func:`attention` on the CPU refuses it.
+            :func:`attention` on the CPU refuses it; on a GPU it then looks at cu_seqlens_q and
+            cu_seqlens_k, for which it waits for the device.
         log_level: ``"debug"``, ``"info"``, ``"warn"``, ``"error"`` or ``"off"``.
         nvrtc: the NVRTC library, or a folder to look for it in.
         llvm: the LLVM library, libfms_llvm.so.
@@ -110,6 +111,12 @@ def configure(
 def current_options() -> dict[str, Any]:
     """What configure() has set, as the native module takes it."""
     return _options
+
+
+def checks_addresses() -> bool:
+    """Whether what could make a kernel leave its arrays is looked for, at the price of waiting."""
+    named = _options.get("sanitize")
+    return "address" in (os.environ.get("FMS_SANITIZE", "") if named is None else named)
 
 
 def offline(enabled: bool = True) -> _Change:

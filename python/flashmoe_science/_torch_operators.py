@@ -90,16 +90,17 @@ def attention(
             lse = _empty_lse(q, layout) if return_lse else None
             _forward(q, k, v, out, lse, scale_of(scale), plain_mask_of(causal), layout, "", -1)
             return (out, lse) if return_lse else out
-    compiling = is_dynamo_compiling()  # which makes nothing of our exceptions
-    if compiling:
+    if is_dynamo_compiling():  # which can't look into arrays; the operator checks the rest
         mask, left, right = mask_of(causal, window)
         if starts_q is not None and (max_q is None or max_k is None):
-            raise NotImplementedError("attention: pass max_seqlen_q and max_seqlen_k")
+            raise InvalidArgumentError(
+                "torch.compile can't look into cu_seqlens_q: pass max_seqlen_q and max_seqlen_k"
+            )
         options = Options(
             mask, left, right, softcap_of(softcap), sinks, bias, mods, starts_q,
             starts_q if starts_k is None else starts_k, max_q or 0, max_k or 0, table,
         )  # fmt: skip
-    else:  # the operator checks too
+    else:
         framework, options = checked(
             q, k, v, scale, causal, layout, window, softcap, sinks, bias, mods, table, starts_q,
             starts_k, max_q, max_k,

@@ -14,6 +14,25 @@ DLDevice device_of(const ffi::TensorView& q) {
   return device;
 }
 
+// A kernel reads and writes the rows that they say, whatever these are: on the CPU a look costs
+// nothing beside the rest. For a GPU the Python code looks where it waits for the device anyway.
+void check_starts(const std::int32_t* starts, std::int64_t count, int rows, const char* name) {
+  if (starts[0] != 0) {
+    throw_invalid(
+        fmt::format("cu_seqlens_{} begins with {}, and must begin with 0", name, starts[0]));
+  }
+  for (std::int64_t i = 1; i < count; ++i) {
+    if (starts[i] < starts[i - 1]) {
+      throw_invalid(fmt::format("cu_seqlens_{} falls from {} to {}, at {}; it must not fall", name,
+                                starts[i - 1], starts[i], i));
+    }
+  }
+  if (starts[count - 1] != rows) {
+    throw_invalid(fmt::format("cu_seqlens_{} ends with {}, and must end with {}, the rows of {}",
+                              name, starts[count - 1], rows, name));
+  }
+}
+
 }  // namespace
 
 Call::Call(const ffi::TensorView& q, const ffi::TensorView& k, const ffi::TensorView& v, int mask,
@@ -81,6 +100,10 @@ void Call::set_packed(const ffi::TensorView& q, const ffi::TensorView& starts_q,
       read_list(starts_q, q, DType::kInt32, count, "cu_seqlens_q"));
   arguments.cu_seqlens_k = static_cast<const std::int32_t*>(
       read_list(starts_k, q, DType::kInt32, count, "cu_seqlens_k"));
+  if (device.device_type == kDLCPU) {
+    check_starts(arguments.cu_seqlens_q, count, static_cast<int>(arguments.total_q), "q");
+    check_starts(arguments.cu_seqlens_k, count, static_cast<int>(arguments.total_k), "k");
+  }
 }
 
 }  // namespace fms::python

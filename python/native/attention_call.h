@@ -27,6 +27,7 @@ struct Call {
   void set_output(const tvm::ffi::TensorView& q, const tvm::ffi::TensorView& out,
                   const tvm::ffi::Optional<tvm::ffi::TensorView>& lse);
   void set_window(int left, int right);
+  // On the CPU also looks whether sequences follow each other, from the first row to the last.
   void set_packed(const tvm::ffi::TensorView& q, const tvm::ffi::TensorView& starts_q,
                   const tvm::ffi::TensorView& starts_k, int max_q, int max_k);
 
