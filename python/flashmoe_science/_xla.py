@@ -7,12 +7,15 @@ XLA is linked, and no header of its is needed.
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable
 from ctypes import POINTER, Structure, c_char_p, c_int, c_int32, c_int64, c_size_t, c_void_p
+from pathlib import Path
 from typing import Any
 
 from ._convert import CPU, CUDA
 from ._dtypes import BFLOAT, BOOL, FLOAT, INT, UINT
+from ._errors import UnsupportedError
 
 # XLA's element types: (DLPack's code, bits).
 _TYPES = {
@@ -23,7 +26,7 @@ _TYPES = {
 _SCALARS: dict[int, Any] = {4: c_int32, 5: c_int64, 12: ctypes.c_double}
 _METADATA = 1
 _SCALAR, _STRING = 3, 4
-_INTERNAL = 13
+_INVALID_ARGUMENT, _UNIMPLEMENTED, _INTERNAL = 3, 12, 13
 
 
 _HEAD = (("struct_size", c_size_t), ("extension_start", c_void_p))
@@ -140,6 +143,16 @@ class Buffer:
             None, ctypes.cast(_no_deleter, c_void_p),
         )  # fmt: skip
 
+    @property
+    def address(self) -> int:
+        """Of its first element; 0 if it has none."""
+        return self._buffer.data or 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As NumPy has it."""
+        return tuple(self._buffer.dims[i] for i in range(self._buffer.rank))
+
     def __dlpack__(self, **options: Any) -> Any:
         return _new_capsule(ctypes.addressof(self._managed), b"dltensor", None)
 
@@ -201,33 +214,45 @@ _kept: list[Any] = []  # handlers are called for as long as the process lives
 def register(jax: Any, target: str, compute: Callable[[Call], None]) -> None:
     """Makes `target` a custom call of XLA's on the CPU and on CUDA, computed by `compute`."""
     for platform, name in ((CPU, "cpu"), (CUDA, "CUDA")):
-        handler = _handler(compute, platform)
+        handler = _handler(jax, compute, platform)
         _kept.append(handler)
         jax.ffi.register_ffi_target(target, jax.ffi.pycapsule(handler), platform=name)
 
 
-def _handler(compute: Callable[[Call], None], platform: int) -> Any:
+def _handler(jax: Any, compute: Callable[[Call], None], platform: int) -> Any:
     def handle(pointer: Any) -> int | None:
         frame = pointer.contents
         try:
             if frame.extension_start:
                 extension = _Extension.from_address(frame.extension_start)
                 if extension.type == _METADATA:
-                    _describe(extension.metadata.contents, frame)
+                    _describe(extension.metadata.contents, frame, jax)
                     return None
             compute(Call(frame, platform))
             return None
         except BaseException as error:  # none may cross into XLA
             made = _ErrorArguments(
-                ctypes.sizeof(_ErrorArguments), None, str(error).encode(), _INTERNAL
+                ctypes.sizeof(_ErrorArguments), None, str(error).encode(), _code_of(error)
             )
             return _Call(frame.api.contents.error_create)(ctypes.addressof(made))
 
     return _Handler(handle)
 
 
-def _describe(metadata: Any, frame: Any) -> None:
-    version = frame.api.contents.api_version
-    metadata.api_version.major, metadata.api_version.minor = version.major, version.minor
+def _code_of(error: BaseException) -> int:
+    if isinstance(error, (ValueError, TypeError)):
+        return _INVALID_ARGUMENT
+    return _UNIMPLEMENTED if isinstance(error, UnsupportedError) else _INTERNAL
+
+
+def _describe(metadata: Any, frame: Any, jax: Any) -> None:
+    if frame.api:
+        version = frame.api.contents.api_version
+        metadata.api_version.major, metadata.api_version.minor = version.major, version.minor
+    else:  # JAX 0.6, which wants the version that its header has
+        header = Path(jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h").read_text()
+        found = re.findall(r"#define XLA_FFI_API_(?:MAJOR|MINOR) (\d+)", header)
+        metadata.api_version.major, metadata.api_version.minor = map(int, found)
     metadata.traits = 0
-    metadata.state_type_id = 0
+    if metadata.struct_size >= ctypes.sizeof(_Metadata):
+        metadata.state_type_id = 0

@@ -7,7 +7,8 @@ without a copy, on CUDA and on the CPU::
 
     out = jax.jit(fms_jax.attention)(q, k, v)          # (batch, seq, heads, head_dim)
 
-It isn't differentiable yet; under ``jax.vmap`` it is called once for each element.
+Neither can be differentiated: attention's backward pass isn't here yet, and a kernel's own rule is
+given by :func:`jax.custom_vjp`. Under ``jax.vmap`` a kernel is launched once for each element.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from typing import Any
 import jax
 import numpy as np
 
-from . import _xla
-from ._attention_checks import (
-    BATCH_AXIS, DTYPES, HEAD_AXIS, ROW_AXIS, Causal, Layout, check_shapes, plain_mask_of, scale_of,
-)  # fmt: skip
-from ._errors import InvalidArgumentError
+from . import _jax_attention, _xla
+from ._attention_checks import Causal, Layout
+from ._errors import InvalidArgumentError, UnsupportedError
+from ._jax_attention import attention as _attention
+from ._jax_rules import not_differentiable
 from ._jit import Extent, KernelTemplate, LaunchConfig
-from ._operators import attention_forward as _forward
+from ._mods import Mods
 
 __all__ = ["attention", "launch"]
 
-_ATTENTION = "flashmoe_science.attention_forward"
 _LAUNCH = "flashmoe_science.launch"
+_NO_DERIVATIVE = (
+    "a launch can't be differentiated: call it in a function with a rule of its own "
+    "(jax.custom_vjp), or pass its arrays through jax.lax.stop_gradient"
+)
 
 
 def attention(
@@ -39,54 +43,67 @@ def attention(
     *,
     softmax_scale: float | None = None,
     causal: Causal = False,
+    window_size: tuple[int, int] = (-1, -1),
+    softcap: float = 0.0,
+    sinks: Any = None,
+    bias: Any = None,
+    mods: Mods | None = None,
+    block_table: None = None,
+    cu_seqlens_q: Any = None,
+    cu_seqlens_k: Any = None,
+    max_seqlen_q: int | None = None,
+    max_seqlen_k: int | None = None,
     return_lse: bool = False,
     layout: Layout = "bshd",
 ) -> Any:
     """:func:`flashmoe_science.attention` of JAX's arrays, traced ones too.
 
+    What isn't an array is static. Under :func:`jax.vmap` the mapped axis is folded into the batch,
+    in one call; with packed sequences, mods, or sinks that are mapped it is one call for each.
+
     Args:
         q: (batch, seq_q, heads, head_dim) in the layout ``"bshd"``; float32, float16 or bfloat16.
+            Of packed sequences (total_q, heads, head_dim).
         k: (batch, seq_k, kv_heads, head_dim), of q's type; kv_heads divides heads.
-        v: as k.
-        softmax_scale: what scores are multiplied by; static. None: 1 / sqrt(head_dim).
-        causal: False, True or ``"bottom-right"``, or ``"top-left"``; static.
-        return_lse: also give the natural logarithm of the sum of exponentials; static.
-        layout: ``"bshd"``, ``"bhsd"`` or ``"sbhd"``; static.
+        v: as k, but for the last dimension, which may be another one, 1 to 256.
+        softmax_scale: what scores are multiplied by. None: 1 / sqrt(head_dim).
+        causal: False, True or ``"bottom-right"``, or ``"top-left"``.
+        window_size: (left, right): keys that a query sees on each side of its own place; -1 is no
+            limit.
+        softcap: above 0: a score s becomes softcap * tanh(s / softcap).
+        sinks: float32, (heads,): a logit of each head that takes part in the sum of weights.
+        bias: added to the scores: of float32 or q's type, any shape that broadcasts to (batch,
+            heads, seq_q, seq_k), which nobody copies; -inf hides a key.
+        mods: functions of scores and masks of one's own (:func:`flashmoe_science.mods`), whose
+            arrays are JAX's, or NumPy's.
+        block_table: only None: a mask of mods is asked about every key that causal and window_size
+            leave.
+        cu_seqlens_q: int32, (batch + 1,): where packed sequences begin, and the last ends.
+        cu_seqlens_k: the same of k and v. None: cu_seqlens_q.
+        max_seqlen_q: at least the length of the longest sequence of queries. None: found in
+            cu_seqlens_q, if that isn't traced.
+        max_seqlen_k: the same of keys.
+        return_lse: also give the natural logarithm of the sum of exponentials.
+        layout: ``"bshd"``, ``"bhsd"`` or ``"sbhd"``.
 
     Returns:
-        The result, of q's shape and type; with return_lse also (batch, heads, seq_q) in float32.
+        The result: q's shape but for v's last dimension, of q's type; with return_lse also (batch,
+        heads, seq_q), or (heads, total_q), in float32.
 
     Raises:
         InvalidArgumentError: shapes or types don't fit together.
+        UnsupportedError: an argument has a value that isn't supported; the message names it. Also
+            (and then a NotImplementedError too) where a derivative is asked for: there is none yet.
     """
-    if layout not in HEAD_AXIS:
-        raise InvalidArgumentError(f"layout is {layout!r}; it may be 'bshd', 'bhsd' or 'sbhd'")
-    q, k, v = (jax.numpy.asarray(each) for each in (q, k, v))
-    if q.dtype.name not in DTYPES:
-        raise InvalidArgumentError(f"q is of {q.dtype.name}; it may be {', '.join(DTYPES)}")
-    check_shapes(q, k, v, layout)
-    struct: Any = jax.ShapeDtypeStruct
-    shapes = [struct((*q.shape[:3], v.shape[3]), q.dtype)]
-    if return_lse:
-        axes = BATCH_AXIS[layout], HEAD_AXIS[layout], ROW_AXIS[layout]
-        shapes.append(struct(tuple(q.shape[i] for i in axes), np.float32))
-    call = jax.ffi.ffi_call(_ATTENTION, shapes, vmap_method="sequential")
-    out = call(
-        q, k, v, scale=np.float64(scale_of(softmax_scale)), mask=np.int32(plain_mask_of(causal)),
-        layout=layout,
-    )  # fmt: skip
-    return tuple(out) if return_lse else out[0]
-
-
-def _compute_attention(call: _xla.Call) -> None:
-    import tvm_ffi
-
-    q, k, v = (tvm_ffi.from_dlpack(each) for each in call.arguments)
-    out, *lse = (tvm_ffi.from_dlpack(each) for each in call.results)
-    options = call.attributes
-    _forward(
-        q, k, v, out, lse[0] if lse else None, options["scale"], options["mask"],
-        options["layout"], "", call.stream,
+    if block_table is not None:
+        raise UnsupportedError(
+            "block_table is given, which JAX's attention doesn't take yet: leave it out, and the "
+            "result is the same"
+        )
+    return _attention(
+        q, k, v, scale=softmax_scale, causal=causal, window=window_size, softcap=softcap,
+        sinks=sinks, bias=bias, mods=mods, starts_q=cu_seqlens_q, starts_k=cu_seqlens_k,
+        max_q=max_seqlen_q, max_k=max_seqlen_k, return_lse=return_lse, layout=layout,
     )  # fmt: skip
 
 
@@ -146,6 +163,7 @@ def launch(
 
     Raises:
         InvalidArgumentError: there is no result among the arguments.
+        UnsupportedError: a derivative is asked for; also a NotImplementedError.
     """
     plan = _Planned(kernel, grid, block, smem_bytes, arguments, parameters)
     results = [each for each in arguments if isinstance(each, jax.ShapeDtypeStruct)]
@@ -154,7 +172,8 @@ def launch(
     name = plan.name()
     _planned[name] = plan
     inputs = [each for each, kind in zip(arguments, plan.kinds) if kind == "in"]
-    out = jax.ffi.ffi_call(_LAUNCH, results, vmap_method="sequential")(*inputs, plan=name)
+    call = jax.ffi.ffi_call(_LAUNCH, results, vmap_method="sequential")
+    out = not_differentiable(lambda *arrays: call(*arrays, plan=name), _NO_DERIVATIVE)(*inputs)
     return tuple(out) if len(out) > 1 else out[0]
 
 
@@ -171,5 +190,5 @@ def _compute_launch(call: _xla.Call) -> None:
     plan.kernel[how](*arguments, **plan.parameters)
 
 
-_xla.register(jax, _ATTENTION, _compute_attention)
+_xla.register(jax, _jax_attention.TARGET, _jax_attention.compute)
 _xla.register(jax, _LAUNCH, _compute_launch)

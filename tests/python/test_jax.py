@@ -1,6 +1,7 @@
 """Attention and users' kernels as custom calls of XLA's, on the CPU."""
 
 import ctypes
+import pathlib
 import shutil
 import subprocess
 
@@ -80,23 +81,14 @@ def test_it_works_inside_what_jax_compiles(fms_jax):
     np.testing.assert_allclose(model(q, k, v), expected, rtol=0, atol=1e-6)
 
 
-def test_vmap_calls_it_for_each(fms_jax):
-    q, k, v = arrays()
-    several = jax.numpy.stack([q, 2 * q])
-    out = jax.vmap(lambda q: fms_jax.attention(q, k, v))(several)
-    np.testing.assert_array_equal(out[1], fms_jax.attention(2 * q, k, v))
-
-
 def test_what_is_wrong_is_said_when_it_is_traced(fms, fms_jax):
     q, k, v = arrays()
-    with pytest.raises(fms.InvalidArgumentError, match="other shapes"):
+    with pytest.raises(fms.InvalidArgumentError, match="k and v don't fit together"):
         jax.jit(fms_jax.attention)(q, k[:1], v)
     with pytest.raises(fms.InvalidArgumentError, match="layout"):
         fms_jax.attention(q, k, v, layout="hsbd")
     with pytest.raises(fms.InvalidArgumentError, match="int32"):
         fms_jax.attention(*(x.astype("int32") for x in (q, k, v)))
-    with pytest.raises(ValueError, match="cannot be differentiated"):
-        jax.grad(lambda q: fms_jax.attention(q, k, v).sum())(q)
 
 
 def test_a_kernel_of_ones_own(fms, fms_jax):
@@ -159,6 +151,9 @@ def test_the_structures_are_those_of_xlas_header(fms, tmp_path):
         "XLA_FFI_DeviceOrdinal_Get_Args": (_xla._OrdinalArguments, {
             "device_ordinal": "device_ordinal"}),
     }
+    header = pathlib.Path(jax.ffi.include_dir(), "xla", "ffi", "api", "c_api.h").read_text()
+    if "state_type_id" not in header:  # JAX 0.6
+        del members["XLA_FFI_Metadata"][1]["state_type_id"]
     checks, ours = [], []
     for theirs, (structure, names) in members.items():
         for name, field in names.items():
