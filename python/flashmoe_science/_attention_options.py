@@ -133,7 +133,7 @@ def check_starts(name: str, starts: list[int], rows_of: str, rows: int) -> int:
 def softcap_of(softcap: Any) -> float:
     """As the operators take it: 0 is none."""
     number = float(softcap or 0)
-    if not math.isfinite(number) or number < 0:
+    if not 0 <= number < math.inf:  # in symbols too, which Dynamo makes of what changes
         raise InvalidArgumentError(f"softcap is {softcap}; it may be above 0, or 0 for none")
     return number
 

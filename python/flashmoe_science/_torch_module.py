@@ -8,8 +8,10 @@ import torch
 from torch import nn
 
 from ._attention import attention
-from ._attention_checks import Causal, Layout, plain_mask_of
+from ._attention_checks import Causal, Layout
+from ._attention_options import mask_of, softcap_of
 from ._errors import InvalidArgumentError, UnsupportedError
+from ._torch_masks import bias_of_masks
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +25,8 @@ class FlashMoEScienceAttention(nn.Module):
         attn(x)                                        # self-attention
         attn(x, x, x, need_weights=False)              # the same, as MultiheadAttention has it
         attn(x, memory, memory, need_weights=False)    # cross-attention
+        attn(x, x, x, attn_mask=mask)                  # True: hidden; or numbers that are added
+        attn(x, x, x, key_padding_mask=padding)        # True: padding
         attn(x, x, x, attn_mask=mask, is_causal=True)  # mask: the causal one, and isn't looked at
 
     each of which returns ``(output, None)``: weights are never computed. Also as the ``self_attn``
@@ -31,10 +35,13 @@ class FlashMoEScienceAttention(nn.Module):
 
     It differs from MultiheadAttention in that batch_first is True and need_weights False unless
     said otherwise; in that weights are those of four :class:`torch.nn.Linear`, ``q_proj``,
-    ``k_proj``, ``v_proj`` and ``out_proj`` (:meth:`from_multihead_attention` converts); and in
-    what it refuses with :class:`UnsupportedError`: other masks, padding masks, weights, dropout,
-    and gradients: it is for inference until the backward pass is here, under
-    :func:`torch.no_grad` or :func:`torch.inference_mode`.
+    ``k_proj``, ``v_proj`` and ``out_proj`` (:meth:`from_multihead_attention` converts); in that a
+    query with no key to see gives zeros, and not NaN, to ``out_proj``; and in what it refuses with
+    :class:`UnsupportedError`: weights, dropout, and gradients: it is for inference until the
+    backward pass is here, under :func:`torch.no_grad` or :func:`torch.inference_mode`.
+
+    A mask of one's own becomes a bias of the scores, of which kernels read as much as there is:
+    causal and window_size, which they know, are faster, and leave out what nobody sees.
 
     Args:
         dim: size of the input and of the output.
@@ -44,21 +51,28 @@ class FlashMoEScienceAttention(nn.Module):
         bias: whether the projections add one.
         causal: as :func:`attention` has it.
         softmax_scale: what scores are multiplied by. None: 1 / sqrt(head_dim).
+        window_size: (left, right): the keys that a query sees on each side of its own place, as
+            :func:`attention` has it; -1 is no limit.
+        softcap: above 0: a score s becomes softcap * tanh(s / softcap).
+        sinks: True: each head has a logit of its own that takes part in the sum of weights, as of a
+            key with no value: the parameter ``sinks``. Zero until weights are loaded, and frozen
+            until the backward pass is here.
         kdim: size of the keys' input. None: dim.
         vdim: size of the values' input. None: dim.
         batch_first: whether inputs are (batch, seq, dim).
         dropout: only 0.
         device: where the weights are made.
-        dtype: what of: float32, float16 or bfloat16.
+        dtype: what of: float32, float16 or bfloat16; sinks are float32.
 
     Attributes:
         q_proj: dim to n_heads * head_dim.
         k_proj: kdim to n_kv_heads * head_dim.
         v_proj: vdim to n_kv_heads * head_dim.
         out_proj: n_heads * head_dim to dim.
+        sinks: (n_heads,); None unless asked for.
 
     Raises:
-        InvalidArgumentError: sizes don't fit together.
+        InvalidArgumentError: sizes don't fit together, or an option has no such value.
         UnsupportedError: dropout isn't 0.
     """
 
@@ -77,6 +91,9 @@ class FlashMoEScienceAttention(nn.Module):
         bias: bool = True,
         causal: Causal = False,
         softmax_scale: float | None = None,
+        window_size: tuple[int, int] = (-1, -1),
+        softcap: float = 0.0,
+        sinks: bool = False,
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = True,
@@ -87,13 +104,15 @@ class FlashMoEScienceAttention(nn.Module):
         super().__init__()
         if dropout != 0:
             raise UnsupportedError(f"dropout is {dropout}: attention without it is all there is")
-        plain_mask_of(causal)
+        mask_of(causal, window_size)
         self.dim = dim
         self.n_heads = n_heads
         self.n_kv_heads = n_heads if n_kv_heads is None else n_kv_heads
         self.head_dim = _head_dim_of(dim, n_heads) if head_dim is None else head_dim
         self.causal: Causal = causal
         self.softmax_scale = softmax_scale
+        self.window_size = window_size
+        self.softcap = softcap_of(softcap)
         self.batch_first = batch_first
         if self.n_kv_heads < 1 or n_heads % self.n_kv_heads:
             raise InvalidArgumentError(
@@ -107,6 +126,10 @@ class FlashMoEScienceAttention(nn.Module):
         self.k_proj = nn.Linear(dim if kdim is None else kdim, kv_width, **made)
         self.v_proj = nn.Linear(dim if vdim is None else vdim, kv_width, **made)
         self.out_proj = nn.Linear(width, dim, **made)
+        self.sinks: nn.Parameter | None = None
+        if sinks:
+            zeros = torch.zeros(n_heads, device=device, dtype=torch.float32)
+            self.sinks = nn.Parameter(zeros, requires_grad=False)
 
     @property
     def embed_dim(self) -> int:
@@ -135,9 +158,13 @@ class FlashMoEScienceAttention(nn.Module):
             query: (batch, seq_q, dim), or (seq_q, batch, dim), or (seq_q, dim).
             key: (batch, seq_k, kdim), in the same order. None: query.
             value: (batch, seq_k, vdim). None: key.
-            key_padding_mask: only None.
+            key_padding_mask: (batch, seq_k), or (seq_k,): True where a key is padding, which nobody
+                sees; or numbers that are added to the scores.
             need_weights: only False.
-            attn_mask: only together with is_causal; it isn't looked at.
+            attn_mask: (seq_q, seq_k), or (batch * n_heads, seq_q, seq_k): True where a query
+                doesn't see a key; or numbers, of float32 or query's type, that are added to the
+                scores. Together with is_causal it is taken to be the causal one, and isn't looked
+                at.
             average_attn_weights: means nothing without weights.
             is_causal: query i sees keys up to i, as in PyTorch, whatever the module's causal is.
 
@@ -145,26 +172,29 @@ class FlashMoEScienceAttention(nn.Module):
             The output, of query's shape, and None.
 
         Raises:
+            InvalidArgumentError: a mask doesn't fit.
             UnsupportedError: something asked for isn't here yet; the message names it.
         """
         if need_weights:
             raise UnsupportedError("need_weights is True: weights are never computed; pass False")
-        if key_padding_mask is not None:
-            raise UnsupportedError("key_padding_mask is given: padding masks aren't here yet")
-        if attn_mask is not None and not is_causal:
-            raise UnsupportedError(
-                "attn_mask is given: masks of one's own aren't here yet; if it is the causal one, "
-                "pass is_causal=True too"
-            )
         key = query if key is None else key
         value = key if value is None else value
-        if query.ndim == 2:
-            batch = 0 if self.batch_first else 1
-            query, key, value = (each.unsqueeze(batch) for each in (query, key, value))
-            return self._attend(query, key, value, is_causal).squeeze(batch), None
-        return self._attend(query, key, value, is_causal), None
+        batch_axis = 0 if self.batch_first else 1
+        has_batch = query.ndim != 2
+        if not has_batch:
+            query, key, value = (each.unsqueeze(batch_axis) for each in (query, key, value))
+            if key_padding_mask is not None:
+                key_padding_mask = key_padding_mask.unsqueeze(0)
+        bias = bias_of_masks(
+            None if is_causal else attn_mask, key_padding_mask, query.shape[batch_axis],
+            self.n_heads,
+        )  # fmt: skip
+        attended = self._attend(query, key, value, bias, is_causal)
+        return (attended if has_batch else attended.squeeze(batch_axis)), None
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, is_causal: bool) -> Tensor:
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, is_causal: bool
+    ) -> Tensor:
         layout: Layout = "bshd" if self.batch_first else "sbhd"
         attended = attention(
             self.q_proj(query).unflatten(-1, (self.n_heads, self.head_dim)),
@@ -172,6 +202,10 @@ class FlashMoEScienceAttention(nn.Module):
             self.v_proj(value).unflatten(-1, (self.n_kv_heads, self.head_dim)),
             softmax_scale=self.softmax_scale,
             causal="top-left" if is_causal else self.causal,
+            window_size=self.window_size,
+            softcap=self.softcap,
+            sinks=None if self.sinks is None else self.sinks.float(),  # after half(), say
+            bias=bias,
             layout=layout,
         )
         return self.out_proj(attended.flatten(-2))
@@ -211,9 +245,17 @@ class FlashMoEScienceAttention(nn.Module):
 
     def extra_repr(self) -> str:
         """What the printed module says of itself."""
+        options = ""
+        if self.window_size != (-1, -1):
+            options += f", window_size={self.window_size}"
+        if self.softcap:
+            options += f", softcap={self.softcap}"
+        if self.sinks is not None:
+            options += ", sinks=True"
         return (
             f"dim={self.dim}, n_heads={self.n_heads}, n_kv_heads={self.n_kv_heads}, "
             f"head_dim={self.head_dim}, causal={self.causal!r}, batch_first={self.batch_first}"
+            f"{options}"
         )
 
 

@@ -117,3 +117,16 @@ def test_lengths_can_not_be_found_under_torch_compile(fms):
                           fullgraph=True, backend="eager")
     with pytest.raises(torch._dynamo.exc.Unsupported, match="pass max_seqlen_q and max_seqlen_k"):
         model(x, starts)
+
+
+@pytest.mark.usefixtures("cpu", "dynamic")
+def test_numbers_may_change_from_call_to_call_under_torch_compile(fms):
+    """Dynamo makes symbols of them at the second one."""
+    torch = pytest.importorskip("torch")
+    x = torch.linspace(-1, 1, 320).reshape(1, 10, 2, 16)
+    model = torch.compile(
+        lambda x, softcap, scale: fms.attention(x, x, x, softcap=softcap, softmax_scale=scale),
+        fullgraph=True, backend="aot_eager")
+    for softcap, scale in ((2.0, 0.1), (3.0, 0.2), (4.0, 0.3)):
+        expected = fms.attention(x, x, x, softcap=softcap, softmax_scale=scale)
+        assert model(x, softcap, scale).equal(expected)

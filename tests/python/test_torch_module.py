@@ -111,11 +111,8 @@ def test_it_is_made_on_any_device_and_of_any_type(fms):
 def test_what_it_can_not_do_is_named(fms):
     ours = fms.FlashMoEScienceAttention(64, 4)
     x = torch.randn(1, 5, 64)
-    for options, name in (({"need_weights": True}, "need_weights"),
-                          ({"key_padding_mask": torch.zeros(1, 5).bool()}, "key_padding_mask"),
-                          ({"attn_mask": torch.zeros(5, 5)}, "attn_mask")):
-        with pytest.raises(fms.UnsupportedError, match=name):
-            ours(x, **options)
+    with pytest.raises(fms.UnsupportedError, match="need_weights"):
+        ours(x, need_weights=True)
     with pytest.raises(fms.UnsupportedError, match="dropout"):
         fms.FlashMoEScienceAttention(64, 4, dropout=0.1)
     for given, name in (((64, 5), "head_dim"), ((64, 4, 3), "n_kv_heads"),
