@@ -39,6 +39,11 @@ def arrays(*front, value_dim=16):
         rand(*front, 2, 12, 2, value_dim, seed=1))
 
 
+def first(attention, *given, **options):
+    """The result; each kernel is compiled once, with the log-sum-exp."""
+    return attention(*given, return_lse=True, **options)[0]
+
+
 def check(fms, fms_jax, q, k, v, **options):
     """Of JAX's arrays, traced, as of NumPy's, bit for bit."""
     static = {name: options.pop(name) for name in list(options)
@@ -51,8 +56,11 @@ def check(fms, fms_jax, q, k, v, **options):
 
 
 def test_windows_softcap_sinks_and_a_head_dim_of_values(fms, fms_jax):
-    check(fms, fms_jax, *arrays(value_dim=24), causal=True, window_size=(3, 0), softcap=2.0,
-          sinks=SINKS)
+    q, k, v = arrays(value_dim=24)
+    options = {"causal": True, "window_size": (3, 0), "softcap": 2.0, "sinks": SINKS}
+    check(fms, fms_jax, q, k, v, **options)
+    out = jax.vmap(lambda q: first(fms_jax.attention, q, k, v, **options))(np.stack([q, -q]))
+    np.testing.assert_array_equal(out[1], first(fms.attention, -q, k, v, **options))
 
 
 @pytest.mark.parametrize("shape", [(9, 12), (4, 1, 12), (2, 1, 9, 1), ()])
@@ -65,9 +73,9 @@ def test_functions_of_ones_own_and_their_arrays(fms, fms_jax):
 
     @jax.jit
     def model(q, slopes):
-        return fms_jax.attention(q, k, v, causal=True, mods=fms.mods(ALIBI, slopes=2 * slopes))
+        return first(fms_jax.attention, q, k, v, mods=fms.mods(ALIBI, slopes=2 * slopes))
 
-    expected = fms.attention(q, k, v, causal=True, mods=fms.mods(ALIBI, slopes=2 * SINKS))
+    expected = first(fms.attention, q, k, v, mods=fms.mods(ALIBI, slopes=2 * SINKS))
     np.testing.assert_array_equal(model(q, SINKS), expected)
     with pytest.raises(fms.InvalidArgumentError, match="pointer to float, and the array is of int"):
         fms.mods(ALIBI, slopes=jax.numpy.arange(4))
@@ -77,18 +85,19 @@ def test_sequences_lie_packed(fms, fms_jax):
     q, k, v = rand(20, 4, 16), rand(30, 2, 16), rand(30, 2, 16, seed=1)
     options = {"cu_seqlens_q": np.array([0, 9, 9, 20], np.int32), "causal": True,
                "cu_seqlens_k": np.array([0, 9, 18, 30], np.int32)}
-    expected = fms.attention(q, k, v, **options)
-    np.testing.assert_array_equal(fms_jax.attention(q, k, v, **options), expected)
+    expected = first(fms.attention, q, k, v, **options)
+    np.testing.assert_array_equal(first(fms_jax.attention, q, k, v, **options), expected)
     check(fms, fms_jax, q, k, v, max_seqlen_q=11, max_seqlen_k=12, **options)
     with pytest.raises(fms.InvalidArgumentError, match="max_seqlen_q isn't given"):
         check(fms, fms_jax, q, k, v, **options)
     wrong = {**options, "cu_seqlens_q": np.array([0, 9, 8, 20], np.int32)}
     with pytest.raises(fms.InvalidArgumentError, match="falls from 9 to 8, at 2"):
         fms_jax.attention(q, k, v, **wrong)
+    traced = jax.jit(lambda starts: first(
+        fms_jax.attention, q, k, v, causal=True, cu_seqlens_q=starts,
+        cu_seqlens_k=options["cu_seqlens_k"], max_seqlen_q=11, max_seqlen_k=12))
     with pytest.raises(Exception, match="INVALID_ARGUMENT: .* falls from 9 to 8, at 2"):
-        jax.block_until_ready(jax.jit(lambda starts: fms_jax.attention(
-            q, k, v, cu_seqlens_q=starts, cu_seqlens_k=options["cu_seqlens_k"], max_seqlen_q=11,
-            max_seqlen_k=12))(wrong["cu_seqlens_q"]))
+        jax.block_until_ready(traced(wrong["cu_seqlens_q"]))
 
 
 def test_what_is_wrong_is_named(fms, fms_jax):
@@ -113,10 +122,10 @@ def test_vmap_is_one_call_of_a_larger_batch(fms_jax, layout, axes):
     q, k, v = arrays(3)
     q, k, v = q.transpose(0, *(1 + a for a in axes)), k[0].transpose(axes), v.transpose(
         *(1 + a for a in axes), 0)
-    bias, sinks = rand(3, 4, 1, 12), SINKS
+    bias = rand(3, 4, 1, 12)
 
     def each(q, v, bias):
-        return fms_jax.attention(q, k, v, layout=layout, bias=bias, sinks=sinks, return_lse=True)
+        return fms_jax.attention(q, k, v, layout=layout, bias=bias, return_lse=True)
 
     mapped = jax.vmap(each, in_axes=(0, 4, 0))
     assert str(jax.make_jaxpr(mapped)(q, v, bias)).count("ffi_call") == 1
@@ -131,10 +140,11 @@ def test_vmap_is_one_call_of_a_larger_batch(fms_jax, layout, axes):
 def test_vmap_in_vmap_with_biases_of_each_batch_or_none(fms_jax):
     q, k, v = arrays(3, 2)
     bias = rand(2, 1, 9, 12)
-    out = jax.jit(jax.vmap(jax.vmap(lambda *x: fms_jax.attention(*x, bias=bias))))(q, k, v)
+    out = jax.jit(jax.vmap(jax.vmap(
+        lambda *x: first(fms_jax.attention, *x, bias=bias))))(q, k, v)
     for i, j in np.ndindex(3, 2):
         np.testing.assert_array_equal(
-            out[i, j], fms_jax.attention(q[i, j], k[i, j], v[i, j], bias=bias))
+            out[i, j], first(fms_jax.attention, q[i, j], k[i, j], v[i, j], bias=bias))
 
 
 def test_what_vmap_can_not_fold_is_called_one_by_one(fms, fms_jax):
@@ -142,10 +152,10 @@ def test_what_vmap_can_not_fold_is_called_one_by_one(fms, fms_jax):
     slopes = np.stack([SINKS, 2 * SINKS, -SINKS])
 
     def with_mods(q, slopes):
-        return fms_jax.attention(q, k[0], v[0], mods=fms.mods(ALIBI, slopes=slopes))
+        return first(fms_jax.attention, q, k[0], v[0], mods=fms.mods(ALIBI, slopes=slopes))
 
     def with_sinks(q, slopes):
-        return fms_jax.attention(q, k[0], v[0], sinks=slopes)
+        return first(fms_jax.attention, q, k[0], v[0], sinks=slopes)
 
     for function in (with_mods, with_sinks):
         out = jax.vmap(function)(q, slopes)
