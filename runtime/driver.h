@@ -40,6 +40,7 @@ namespace fms {
   X(cuStreamCreate)                              \
   X(cuStreamDestroy)                             \
   X(cuStreamSynchronize)                         \
+  X(cuStreamQuery)                               \
   X(cuStreamWaitEvent)                           \
   X(cuStreamIsCapturing)                         \
   X(cuEventCreate)                               \

@@ -49,6 +49,17 @@ Result<void> synchronize(const Device& device, StreamView stream) {
       [&] { return fmt::format("can't wait for a stream on {}", describe(device)); });
 }
 
+Result<bool> is_idle(const Device& device, StreamView stream) {
+  FMS_TRY(const DeviceScope scope, DeviceScope::enter(device));
+  const Driver& driver = device.driver();
+  const CUresult code = driver.call.cuStreamQuery(static_cast<CUstream>(stream.handle));
+  if (code == CUDA_ERROR_NOT_READY) return false;
+  FMS_TRY_VOID(driver.check(code, "cuStreamQuery", [&] {
+    return fmt::format("can't ask whether a stream on {} is idle", describe(device));
+  }));
+  return true;
+}
+
 Result<bool> is_capturing(const Device& device, StreamView stream) {
   FMS_TRY(const DeviceScope scope, DeviceScope::enter(device));
   const Driver& driver = device.driver();

@@ -36,6 +36,10 @@ class Stream {
 
 Result<void> synchronize(const Device& device, StreamView stream);
 
+// False while the device has work of the stream's to do. A failure that an earlier kernel left
+// behind is this one's, as it is synchronize()'s.
+Result<bool> is_idle(const Device& device, StreamView stream);
+
 // True while `stream` records into a CUDA graph.
 Result<bool> is_capturing(const Device& device, StreamView stream);
 

@@ -111,6 +111,7 @@ void set_stream_functions(DriverFunctions& call) {
   call.cuStreamCreate = create_stream;
   call.cuStreamDestroy = destroy_stream;
   call.cuStreamSynchronize = synchronize_stream;
+  call.cuStreamQuery = synchronize_stream;  // work has been done when it returns
   call.cuStreamWaitEvent = wait_for_event;
   call.cuStreamIsCapturing = is_capturing;
   call.cuEventCreate = create_event;

@@ -57,6 +57,12 @@ struct TuneOptions {
       compile;
   std::function<void(std::string_view doing, std::size_t done, std::size_t total)> progress;
   CancelToken cancel;
+  std::vector<std::string> without;  // tiles that aren't tried
+  // Called with a tile whose kernel hasn't ended after `patience`. Only the end of the process can
+  // stop it, and nothing that is on the device can be released before: this is to say so and end
+  // the process. If it returns, or is empty, the kernel is waited for.
+  std::chrono::duration<double> patience{20};
+  std::function<void(std::string_view tile)> stuck;
 };
 
 // Finds the fastest tile for these problems together, and keeps it in the store of `jit`: the plan

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "runtime/ops/attention_arguments.h"
@@ -74,47 +75,59 @@ double tolerance_of(const Problem& problem, double norm, double norm_of_neighbou
   return of_rounding + of_underflow + 0x1p-24;
 }
 
-struct RowErrors {
+// The first of these rows that differs by more than rounding explains; nothing: none does.
+std::optional<std::string> fault_among(const Problem& problem, const std::byte* expected,
+                                       const std::byte* got, std::size_t first, std::size_t end) {
+  const int columns = problem.value_columns();
   std::vector<double> norms, differences;
-};
-
-RowErrors row_errors(DType dtype, int columns, const std::vector<std::byte>& expected,
-                     const std::vector<std::byte>& got) {
-  const auto elements = static_cast<std::int64_t>(expected.size()) / size_of(dtype);
-  RowErrors errors;
-  for (std::int64_t at = 0; at < elements;) {
+  double mean = 0;
+  for (std::size_t row = first; row < end; ++row) {
     double norm = 0, difference = 0;
-    for (int d = 0; d < columns; ++d, ++at) {
-      const double a = element(expected.data(), at, dtype), b = element(got.data(), at, dtype);
+    for (int d = 0; d < columns; ++d) {
+      const auto at = static_cast<std::int64_t>(row) * columns + d;
+      const double a = element(expected, at, problem.dtype), b = element(got, at, problem.dtype);
       norm += a * a;
       difference += (a - b) * (a - b);
     }
-    errors.norms.push_back(std::sqrt(norm));
-    errors.differences.push_back(std::sqrt(difference));
+    norms.push_back(std::sqrt(norm));
+    differences.push_back(std::sqrt(difference));
+    mean += norms.back() / static_cast<double>(end - first);
   }
-  return errors;
+  for (std::size_t i = 0; i < norms.size(); ++i) {
+    // Written so that NaN is a fault.
+    if (differences[i] <= tolerance_of(problem, norms[i], mean)) continue;
+    const auto queries = static_cast<std::size_t>(problem.seq_q);
+    return fmt::format("row {} of head {} is off by {:.2g}, and its norm is {:.2g}",
+                       (first + i) % queries, (first + i) / queries, differences[i], norms[i]);
+  }
+  return std::nullopt;
 }
 
-// What is wrong; empty: nothing.
+// What is wrong; empty: nothing. By all cores: hundreds of results of megabytes are looked at.
 std::string fault_in_rows(const Problem& problem, const std::vector<std::byte>& expected,
                           const std::vector<std::byte>& got) {
   constexpr std::size_t kNeighbours = 64;
   if (expected == got) return {};
-  const RowErrors errors = row_errors(problem.dtype, problem.value_columns(), expected, got);
-  for (std::size_t first = 0; first < errors.norms.size(); first += kNeighbours) {
-    const std::size_t end = std::min(first + kNeighbours, errors.norms.size());
-    double mean = 0;
-    for (std::size_t row = first; row < end; ++row) {
-      mean += errors.norms[row] / static_cast<double>(end - first);
+  const std::size_t rows = expected.size() / static_cast<std::size_t>(size_of(problem.dtype)) /
+                           static_cast<std::size_t>(problem.value_columns());
+  const std::size_t groups = (rows + kNeighbours - 1) / kNeighbours;
+  const std::size_t cores = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 64);
+  const std::size_t parts = std::min(cores, groups / 64 + 1);
+  std::vector<std::optional<std::string>> faults(parts);
+  const auto look = [&](std::size_t part) {
+    for (std::size_t i = groups * part / parts; i < groups * (part + 1) / parts; ++i) {
+      faults[part] = fault_among(problem, expected.data(), got.data(), i * kNeighbours,
+                                 std::min((i + 1) * kNeighbours, rows));
+      if (faults[part]) return;
     }
-    for (std::size_t row = first; row < end; ++row) {
-      // Written so that NaN is a fault.
-      if (errors.differences[row] <= tolerance_of(problem, errors.norms[row], mean)) continue;
-      return fmt::format("row {} of head {} is off by {:.2g}, and its norm is {:.2g}",
-                         row % static_cast<std::size_t>(problem.seq_q),
-                         row / static_cast<std::size_t>(problem.seq_q), errors.differences[row],
-                         errors.norms[row]);
-    }
+  };
+  {
+    std::vector<std::jthread> others;
+    for (std::size_t part = 1; part < parts; ++part) others.emplace_back(look, part);
+    look(0);
+  }
+  for (const auto& fault : faults) {
+    if (fault) return *fault;
   }
   return {};
 }
@@ -217,23 +230,39 @@ Result<void> TuningTrial::launch(const Entrant& entrant) {
   return launch_plan(stream_, entrant.kernel, entrant.plan, problem_, arguments());
 }
 
-Result<TuningTrial::Results> TuningTrial::compute(const Entrant& entrant) {
+// Waits for the stream, with an eye on the clock.
+Result<void> TuningTrial::wait_for(const Entrant& entrant) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point begun = Clock::now();
+  while (stuck_) {
+    FMS_TRY(const bool idle, is_idle(*device_, stream_));
+    if (idle) break;
+    if (Clock::now() - begun > patience_) {
+      stuck_(entrant);
+      break;
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  return stream_.synchronize();
+}
+
+Result<void> TuningTrial::compute(const Entrant& entrant, Results& results) {
   // What a kernel leaves out shows as NaN.
   FMS_TRY_VOID(arrays_[kO].fill(0xff, stream_));
   FMS_TRY_VOID(arrays_[kLse].fill(0xff, stream_));
   FMS_TRY_VOID(launch(entrant));
-  Results results;
+  FMS_TRY_VOID(wait_for(entrant));
   results.o.resize(arrays_[kO].size());
   FMS_TRY_VOID(arrays_[kO].download(results.o, stream_));
   if (problem_.return_lse) {
     results.lse.resize(arrays_[kLse].size() / sizeof(float));
     FMS_TRY_VOID(arrays_[kLse].download(std::as_writable_bytes(std::span(results.lse)), stream_));
   }
-  return results;
+  return {};
 }
 
 Result<void> TuningTrial::expect(const Entrant& first) {
-  FMS_TRY(expected_, compute(first));
+  FMS_TRY_VOID(compute(first, expected_));
   const HostInputs inputs{
       .q = host_q_.data(),
       .k = host_k_.data(),
@@ -265,19 +294,26 @@ Result<void> TuningTrial::expect(const Entrant& first) {
                           o.row.batch, o.row.head, o.row.query));
 }
 
-Result<std::string> TuningTrial::compare(const Entrant& other) {
-  FMS_TRY(const Results results, compute(other));
-  std::string fault = fault_in_rows(problem_, expected_.o, results.o);
-  return fault.empty() ? fault_in_lse(expected_.lse, results.lse) : fault;
+Result<TuningTrial::Verdict> TuningTrial::compare(const Entrant& other) {
+  if (const Result<void> launched = launch(other); !launched) {
+    // A launch that is refused leaves the device as it was; a device that is lost says so here.
+    FMS_TRY_VOID(stream_.synchronize());
+    return Verdict{.launched = false, .fault = launched.error().message};
+  }
+  FMS_TRY_VOID(compute(other, got_));
+  std::string fault = fault_in_rows(problem_, expected_.o, got_.o);
+  if (fault.empty()) fault = fault_in_lse(expected_.lse, got_.lse);
+  return Verdict{.fault = std::move(fault)};
 }
 
 Result<bool> TuningTrial::same_bits(const Entrant& a, const Entrant& b) {
-  FMS_TRY(const Results of_a, compute(a));
-  FMS_TRY(const Results of_b, compute(b));
+  Results of_a;
+  FMS_TRY_VOID(compute(a, of_a));
+  FMS_TRY_VOID(compute(b, got_));
   const auto equal = [](const std::vector<float>& x, const std::vector<float>& y) {
     return std::ranges::equal(std::as_bytes(std::span(x)), std::as_bytes(std::span(y)));
   };
-  return of_a.o == of_b.o && equal(of_a.lse, of_b.lse);
+  return of_a.o == got_.o && equal(of_a.lse, got_.lse);
 }
 
 Result<void> TuningTrial::time(std::span<Entrant* const> entrants, int rounds) {

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -35,13 +37,29 @@ class TuningTrial {
 
   const Problem& problem() const { return problem_; }
 
+  // From now on `stuck` is called when the result of a kernel has been waited for so long. Nothing
+  // can stop such a kernel but the end of the process; if `stuck` returns, it is waited for on.
+  void on_stuck(std::chrono::duration<double> patience, std::function<void(const Entrant&)> stuck) {
+    patience_ = patience;
+    stuck_ = std::move(stuck);
+  }
+
+  // What came of computing with an entrant.
+  struct Verdict {
+    bool launched = true;  // false: the driver refused the launch
+    std::string fault;     // what is wrong; empty: nothing
+
+    bool good() const { return fault.empty(); }
+  };
+
   // Computes with `first`, compares some rows with double precision, and keeps the result for
   // later comparisons. kInternal: it is wrong.
   Result<void> expect(const Entrant& first);
-  // What is wrong with the result of another, within the rounding of the problem's type; nothing:
-  // nothing. REQUIRES: expect() succeeded, as the next.
-  Result<std::string> compare(const Entrant& other);
-  // Whether two give the same bits.
+  // Compares the result of another, within the rounding of the problem's type. Fails where the
+  // kernel does, after which the process can't use the device any more. REQUIRES: expect()
+  // succeeded, as the next.
+  Result<Verdict> compare(const Entrant& other);
+  // Whether two give the same bits. REQUIRES: compare() found both good.
   Result<bool> same_bits(const Entrant& a, const Entrant& b);
 
   // Times all of them `rounds` times, taking turns: by events on the device, each launch with
@@ -60,7 +78,8 @@ class TuningTrial {
   Result<void> make_arrays(unsigned seed);
   Arguments arguments() const;
   Result<void> launch(const Entrant& entrant);
-  Result<Results> compute(const Entrant& entrant);
+  Result<void> wait_for(const Entrant& entrant);
+  Result<void> compute(const Entrant& entrant, Results& results);
 
   std::shared_ptr<Device> device_;
   Problem problem_;
@@ -71,6 +90,9 @@ class TuningTrial {
   std::vector<DeviceBuffer> arrays_;  // q, k, v, o, lse and what options take
   std::optional<DeviceBuffer> flush_;
   Results expected_;
+  Results got_;  // kept from one to the next, since making room takes as long as computing
+  std::chrono::duration<double> patience_{0};
+  std::function<void(const Entrant&)> stuck_;
 };
 
 }  // namespace fms::attention

@@ -39,8 +39,9 @@ void Progress::update(std::size_t done, std::string_view doing) {
   const auto now = Clock::now();
   if (!terminal_) {
     if (now - shown_ < kLineEvery) return;
-    fmt::print(stderr, "{}: {} of {} after {} s\n", label_, done, total_,
-               std::chrono::duration_cast<std::chrono::seconds>(now - started_).count());
+    fmt::print(stderr, "{}: {} of {} after {} s{}{}\n", label_, done, total_,
+               std::chrono::duration_cast<std::chrono::seconds>(now - started_).count(),
+               doing.empty() ? "" : ": ", doing);
     shown_ = now;
     return;
   }

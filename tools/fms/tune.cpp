@@ -94,7 +94,9 @@ class Tuner {
               return compile(specializations, deadline, tell);
             },
         .progress = tell,
-        .cancel = cancel};
+        .cancel = cancel,
+        .without = command_.without,
+        .stuck = [&](std::string_view tile) { give_up(tile); }};
     auto report = attention::tune(jit_, device_, group.problems, options);
     if (!report && report.error().code == ErrorCode::kCancelled) {
       report.error().message = fmt::format(
@@ -113,6 +115,19 @@ class Tuner {
         jit_(std::move(jit)),
         workshop_(std::move(workshop)),
         interrupt_(std::make_unique<InterruptScope>()) {}
+
+  // A kernel that never ends: what is on the device can't be released, but by the system.
+  [[noreturn]] void give_up(std::string_view tile) {
+    std::error_code ignored;
+    std::filesystem::remove_all(scratch_.path(), ignored);
+    fmt::print(stderr,
+               "\nfms: can't tune: a kernel doesn't end, and nothing but the end of this process "
+               "stops it; what was tuned before is kept; go on with the same command and\n"
+               "  --without '{}'\n",
+               tile);
+    std::fflush(stderr);
+    std::_Exit(kFalse);
+  }
 
   // In worker processes, since NVRTC compiles one program at a time in each.
   template <typename Tell>
@@ -187,6 +202,12 @@ void tell_of_wrong(const attention::TuningReport& report) {
   }
 }
 
+// Whether nothing can be tuned after it.
+bool ends_all(const Error& error) {
+  return error.code == ErrorCode::kCancelled || error.code == ErrorCode::kDriver ||
+         error.code == ErrorCode::kUnavailable;
+}
+
 Result<int> tune_manifest(const TuneCommand& command) {
   FMS_TRY(Tuner tuner, Tuner::create(command));
   FMS_TRY(std::vector<TuneGroup> groups, tune_groups(command.manifest, tuner.room()));
@@ -194,9 +215,17 @@ Result<int> tune_manifest(const TuneCommand& command) {
   if (!command.again) {
     std::erase_if(groups, [&](const TuneGroup& group) { return tuner.is_tuned(group); });
   }
-  json reports = json::array();
+  json reports = json::array(), failures = json::array();
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    FMS_TRY(const attention::TuningReport report, tuner.tune(groups[i], i + 1, groups.size()));
+    auto tuned = tuner.tune(groups[i], i + 1, groups.size());
+    if (!tuned && ends_all(tuned.error())) return std::unexpected(std::move(tuned).error());
+    if (!tuned) {  // the others may do better
+      fmt::print(stderr, "fms: can't tune {}: {}\n", groups[i].tile_class, tuned.error().message);
+      failures.push_back(
+          {{"class", groups[i].tile_class}, {"message", std::move(tuned).error().message}});
+      continue;
+    }
+    const attention::TuningReport& report = *tuned;
     tell_of_wrong(report);
     if (!report.kept) {
       return fail(ErrorCode::kIo, "the tuning couldn't be kept; run fms doctor");
@@ -209,13 +238,15 @@ Result<int> tune_manifest(const TuneCommand& command) {
     if (!command.common.json) print_report(report);
   }
   if (command.common.json) {
-    const json object{{"tuned", std::move(reports)}, {"already_tuned", all - groups.size()}};
+    const json object{{"tuned", std::move(reports)},
+                      {"already_tuned", all - groups.size()},
+                      {"failures", failures}};
     fmt::print("{}\n", object.dump(2, ' ', false, json::error_handler_t::replace));
   } else {
-    fmt::print("{} tuned, {} already tuned, on {}\n", groups.size(), all - groups.size(),
-               tuned_device(tuner.device().info()));
+    fmt::print("{} tuned, {} already tuned, on {}\n", groups.size() - failures.size(),
+               all - groups.size(), tuned_device(tuner.device().info()));
   }
-  return kOk;
+  return failures.empty() ? kOk : kFalse;
 }
 
 Result<int> run(const TuneCommand& command) {
@@ -243,6 +274,10 @@ void add_options(CLI::App& app, TuneCommand& command) {
                  "try only so many tiles, those that promise most (default: all)")
       ->type_name("N")
       ->check(CLI::Range(1, 100000));
+  app.add_option("--without", command.without,
+                 "don't try this tile, as --candidates and --list have it; may be repeated")
+      ->type_name("TILE")
+      ->allow_extra_args(false);
   app.add_flag("--again", command.again, "tune also what has been tuned");
   auto* candidates = app.add_flag("--candidates", command.candidates,
                                   "list the tiles, and why those that are pruned are; no more");

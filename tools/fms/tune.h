@@ -15,6 +15,7 @@ struct TuneCommand {
   double seconds = 60;
   int jobs = 0;
   std::size_t most = 0;
+  std::vector<std::string> without;
   bool again = false, candidates = false, list = false, clear = false, yes = false;
 };
 

@@ -22,6 +22,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,10 @@ struct FakeLaunch {
 };
 
 std::vector<FakeLaunch> fake_launches();  // in order
+
+// Runs at each launch that succeeds, before it returns: what computes in the kernel's place. Null:
+// nothing. Forgotten by fake_reset().
+void fake_on_launch(std::function<void(const FakeLaunch&)> run);
 
 int fake_calls(std::string_view function);  // how often it was called, failures included
 

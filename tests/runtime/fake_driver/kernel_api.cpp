@@ -188,19 +188,23 @@ CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, CUfunction han
   return CUDA_SUCCESS;
 }
 
-CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handle, void** arguments,
-                          void**) {
+namespace {
+
+// The launch that is noted, and what is to run at it.
+CUresult note_launch(const CUlaunchConfig* config, CUfunction handle, void** arguments,
+                     fms::FakeLaunch& launch,
+                     std::function<void(const fms::FakeLaunch&)>& on_launch) {
   FAKE_ENTER("cuLaunchKernelEx");
   const int device = current_device();
   if (device < 0) return CUDA_ERROR_INVALID_CONTEXT;
   const FakeFunction* function = find_function(fake, handle);
   if (!function) return CUDA_ERROR_INVALID_HANDLE;
-  fms::FakeLaunch launch{.kernel = function->name,
-                         .device = device,
-                         .stream = config->hStream,
-                         .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
-                         .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
-                         .dynamic_smem_bytes = config->sharedMemBytes};
+  launch = {.kernel = function->name,
+            .device = device,
+            .stream = config->hStream,
+            .grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+            .block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+            .dynamic_smem_bytes = config->sharedMemBytes};
   if (const CUresult code = fake.check_stream(config->hStream, device, &launch.captured)) {
     return code;
   }
@@ -210,7 +214,19 @@ CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handle, void*
     const auto* bytes = static_cast<const std::byte*>(arguments[i]);
     launch.arguments.emplace_back(bytes, bytes + function->resources.parameters[i].size);
   }
-  fake.launches.push_back(std::move(launch));
+  fake.launches.push_back(launch);
+  on_launch = fake.on_launch;
+  return CUDA_SUCCESS;
+}
+
+}  // namespace
+
+CUresult cuLaunchKernelEx(const CUlaunchConfig* config, CUfunction handle, void** arguments,
+                          void**) {
+  fms::FakeLaunch launch;
+  std::function<void(const fms::FakeLaunch&)> on_launch;
+  if (const CUresult code = note_launch(config, handle, arguments, launch, on_launch)) return code;
+  if (on_launch) on_launch(launch);  // it may call the fake itself: nothing is locked
   return CUDA_SUCCESS;
 }
 

@@ -77,6 +77,11 @@ void fake_fail_next(std::string_view function, int code, int count) {
   queue.insert(queue.end(), static_cast<std::size_t>(count), static_cast<CUresult>(code));
 }
 
+void fake_on_launch(std::function<void(const FakeLaunch&)> run) {
+  const std::lock_guard lock(state().mutex);
+  state().on_launch = std::move(run);
+}
+
 void fake_set_capturing(StreamView stream, bool capturing) {
   const std::lock_guard lock(state().mutex);
   if (!stream.handle) {
@@ -108,6 +113,7 @@ void fake_reset() {
   state().launches.clear();
   state().calls.clear();
   state().failures.clear();
+  state().on_launch = nullptr;
   state().device_count = 2;
   state().default_stream_capturing = false;
   for (const auto& [handle, stream] : state().streams) stream->capturing = false;

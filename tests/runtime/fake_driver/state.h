@@ -6,6 +6,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -73,6 +74,7 @@ struct State {
   bool default_stream_capturing = false;
   int ticks = 0;
   std::vector<FakeLaunch> launches;
+  std::function<void(const FakeLaunch&)> on_launch;
   std::map<std::string, int, std::less<>> calls;
   std::map<std::string, std::deque<CUresult>, std::less<>> failures;
 
