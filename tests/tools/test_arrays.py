@@ -138,3 +138,89 @@ def test_attention_with_options_is_within_its_bound(fms, tmp_path, on, options):
     assert done.returncode == 0, done.stderr
     assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
     assert np.load(tmp_path / "o.npy").shape == (1, 4, 65, 24)
+
+BIAS_SHAPES = [(1, 4, 65, 70), (65, 70), (4, 1, 70), (1,)]
+
+
+@pytest.mark.parametrize("shape", BIAS_SHAPES)
+def test_a_bias_broadcasts_and_is_within_its_bound(fms, tmp_path, on, shape):
+    random = np.random.default_rng(4)
+    save(tmp_path, random.standard_normal((2, 4, 65, 16), np.float32),
+         *(random.standard_normal((2, 2, 70, 16), np.float32) for _ in range(2)))
+    np.save(tmp_path / "bias.npy", random.standard_normal(shape).astype(np.float32))
+    options = ["--bias", tmp_path / "bias.npy", "--causal", "--policy", "dynamic"]
+    done = attention(fms, tmp_path, "--check", "--json", *options, *on)
+    assert done.returncode == 0, done.stderr
+    assert done.json["check"]["ok"] and "mods" in done.json["problem"]
+    # It is no check of nothing: without the bias the result is another.
+    with_bias = np.load(tmp_path / "o.npy")
+    assert attention(fms, tmp_path, *options[2:], *on).returncode == 0
+    assert (shape == (1,)) == np.allclose(with_bias, np.load(tmp_path / "o.npy"), atol=1e-5)
+
+
+def test_sequences_one_behind_the_other(fms, tmp_path, on):
+    random = np.random.default_rng(5)
+    lengths, key_lengths = [20, 0, 45], [30, 7, 45]
+    save(tmp_path, random.standard_normal((65, 4, 16), np.float32),
+         *(random.standard_normal((82, 2, 16), np.float32) for _ in range(2)))
+    done = attention(fms, tmp_path, "--lengths", "20,0,45", "--key-lengths", "30,7,45", "--causal",
+                     "--check", "--json", "--lse", tmp_path / "lse.npy", *on)
+    assert done.returncode == 0, done.stderr
+    assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
+    assert done.json["check"]["all_rows"] == 4 * sum(lengths)
+    packed = np.load(tmp_path / "o.npy")
+    assert packed.shape == (65, 4, 16) and np.load(tmp_path / "lse.npy").shape == (4, 65)
+    # The last sequence, alone.
+    q, k, v = (np.load(tmp_path / f"{each}.npy")[-45:].transpose(1, 0, 2)[None] for each in "qkv")
+    save(tmp_path, *(np.ascontiguousarray(each) for each in (q, k, v)))
+    assert attention(fms, tmp_path, "--causal", *on).returncode == 0
+    alone = np.load(tmp_path / "o.npy")[0].transpose(1, 0, 2)
+    np.testing.assert_allclose(packed[-sum(key_lengths[2:]):], alone, atol=1e-5)
+
+
+def test_functions_of_ones_own(fms, tmp_path, on):
+    random = np.random.default_rng(6)
+    save(tmp_path, *(random.standard_normal((1, 2, 40, 16), np.float32) for _ in range(3)))
+    np.save(tmp_path / "slopes.npy", np.array([0.5, 0.25], np.float32))
+    arguments = ["--mods-arg", f"in:{tmp_path}/slopes.npy", "--mods-arg", "i32:0"]
+    assert attention(fms, tmp_path, "--mods", "alibi", *arguments, *on).returncode == 0
+    named = np.load(tmp_path / "o.npy")
+    (tmp_path / "mine.cuh").write_text("""struct Mods {
+  int offset;  // 4 bytes, and 4 that nobody uses
+  const float* slopes;
+  __device__ float score(float s, int, int head, int query, int key) const {
+    return s - slopes[head] * fabsf(float(query + offset - key));
+  }
+};""")
+    done = attention(fms, tmp_path, "--mods", tmp_path / "mine.cuh", *arguments[2:],
+                     *arguments[:2], *on)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(tmp_path / "o.npy"), named, atol=1e-6)
+    bias = -np.array([0.5, 0.25])[:, None, None] * np.abs(np.subtract.outer(range(40), range(40)))
+    np.save(tmp_path / "bias.npy", bias.astype(np.float32))
+    assert attention(fms, tmp_path, "--bias", tmp_path / "bias.npy", *on).returncode == 0
+    np.testing.assert_allclose(np.load(tmp_path / "o.npy"), named, atol=1e-5)
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--mods", "nobody"], "alibi"), (["--mods", "./none.cuh"], "none.cuh"),
+    (["--mods", "alibi", "--mods-arg", "out:f32:1:x.npy"], "functions only read"),
+    (["--mods", "alibi", "--check"], "--device cpu"), (["--lengths", "1,2"], "with --lengths"),
+    (["--bias", "wide.npy"], "doesn't broadcast to 1x2x4x4"),
+    (["--bias", "whole.npy"], "a bias is float32 or of the type of q"),
+])
+def test_functions_and_lengths_that_do_not_fit_are_named(fms, tmp_path, options, words):
+    save(tmp_path, *[np.zeros((1, 2, 4, 8), np.float32)] * 3)
+    np.save(tmp_path / "wide.npy", np.zeros((3, 4, 4), np.float32))
+    np.save(tmp_path / "whole.npy", np.zeros((4, 4), np.int32))
+    options = [str(tmp_path / each) if each.endswith(".npy") and ":" not in each else each
+               for each in options]
+    done = attention(fms, tmp_path, *options)
+    assert done.returncode in (1, 2) and words in done.stderr, done.stderr
+
+
+def test_lengths_must_come_to_the_rows(fms, tmp_path):
+    save(tmp_path, *[np.zeros((6, 2, 8), np.float32)] * 3)
+    assert "5 together, and it has 6 rows" in refused(attention(fms, tmp_path, "--lengths", "2,3"))
+    message = refused(attention(fms, tmp_path, "--lengths", "2,4", "--key-lengths", "6"))
+    assert "as many sequences" in message

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -13,14 +15,25 @@
 
 namespace fms::program {
 
-// Arrays in host memory, packed (batch, heads, seq, head_dim), of the problem's dtype; and what
-// its options come with.
+// A member of the user's struct Mods: the bytes of a number, or an array, which the struct has the
+// address of.
+struct ModsMember {
+  std::vector<std::byte> bytes;
+  bool is_array = false;
+};
+
+// Arrays in host memory, without gaps: (batch, heads, seq, head_dim), of the problem's dtype;
+// of packed sequences (total, heads, head_dim). And what its options come with.
 struct AttentionInputs {
   std::span<const std::byte> q, k, v;
   float scale = 0;  // 0: 1 / sqrt(head_dim)
   int window_left = -1, window_right = -1;
   float softcap = 0;
-  std::span<const float> sinks;  // of each head, with problem.sinks
+  std::span<const float> sinks;                             // of each head, with problem.sinks
+  std::span<const std::int32_t> first_queries, first_keys;  // of each sequence, with problem.packed
+  std::vector<ModsMember> members;                          // with problem.mods, in their order
+  // What problem.mods compute, for check_attention().
+  std::function<double(double score, int batch, int head, int query, int key)> score;
 };
 
 struct AttentionOutputs {
