@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup build demo test wheel sanitize lint tidy bench install clean
+.PHONY: help setup build demo test wheel sanitize lint tidy gpu bench install clean
 
 PREFIX ?= /usr/local
 # 1: with the LLVM library, for CPU targets; 0: without. Not set: if LLVM is there, and then it is
@@ -63,6 +63,12 @@ lint:  ## check format, layering, sizes and words
 tidy:  ## run clang-tidy 19 or later on the sources
 	cmake --preset debug
 	run-clang-tidy -quiet -p build/debug '^$(CURDIR)/(compiler|cache|runtime|tools)/.*'
+
+gpu:  ## what a machine with a GPU should run, into build/gpu: tests, benchmarks, tuning, sanitizers
+	@tools/setup.sh --test
+	cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(python)
+	cmake --build --preset release
+	tools/gpu.sh build/gpu
 
 bench: build  ## measure the runtime against its floor
 	.venv/bin/fms bench

@@ -130,6 +130,13 @@ def test_aims_are_of_the_rows_of_the_run(bench, capsys):
     assert "3 ms over CUDA's start" in most and "50 ms" in most
 
 
+def test_json_goes_to_a_file_beside_the_text(bench, capsys, tmp_path):
+    file = tmp_path / "out.json"
+    assert bench([*TINY, "--json", str(file)]) == 0
+    assert "of 2; x: over ours" in capsys.readouterr().out
+    assert json.loads(file.read_text())["rows"]
+
+
 def test_a_process_that_fails_is_named(bench, capsys, monkeypatch, fms):
     from flashmoe_science.bench import _first_call, first_call
 

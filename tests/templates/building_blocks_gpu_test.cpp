@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
@@ -48,8 +49,10 @@ class BuildingBlocksTest : public JitTest {
 
   Kernel kernel(const std::string& file, const std::string& entry,
                 const Specialization::NamedText& values = {}) {
-    const auto kernel_template =
-        load_template(FMS_TEMPLATE_TESTS_FOLDER "/kernels/" + file + ".cu", entry);
+    // Where it runs the sources may lie elsewhere than where it was built.
+    const char* const given = std::getenv("FMS_TEMPLATE_TESTS_FOLDER");
+    const std::string folder = given != nullptr ? given : FMS_TEMPLATE_TESTS_FOLDER;
+    const auto kernel_template = load_template(folder + "/kernels/" + file + ".cu", entry);
     EXPECT_TRUE(kernel_template) << kernel_template.error().message;
     const auto specialization = Specialization::parse(kernel_template.value(), values);
     EXPECT_TRUE(specialization) << specialization.error().message;

@@ -17,7 +17,10 @@ TEST(OccupancyGpuTest, TheDriverComputesTheSame) {
   if (sm_limits((*device)->info().compute_capability) == nullptr) {
     GTEST_SKIP() << "an SM of " << (*device)->target().arch << " isn't known";
   }
-  auto jit = Jit::create({.policy = Policy::kExact});
+  auto options = JitOptions::from_environment();  // where NVRTC is
+  ASSERT_TRUE(options.has_value()) << options.error().message;
+  options->policy = Policy::kExact;
+  auto jit = Jit::create(*std::move(options));
   ASSERT_TRUE(jit.has_value()) << jit.error().message;
   for (const Case& one :
        {Case{"saxpy", {{"kN", "4096"}}}, Case{"gemm", {}}, Case{"transpose", {}},

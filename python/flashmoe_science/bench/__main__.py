@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from .._errors import Error
 from . import _attention, _document, _launch, _options, _report
@@ -25,7 +26,7 @@ def _run_attention(given: argparse.Namespace) -> _report.Report:
     printed: list[bool] = []
 
     def tell(report: _report.Report, rows: list[_report.Row]) -> None:
-        if not given.json:
+        if given.json != "-":
             if not printed:
                 print(_report.head_of(report))
                 printed.append(True)
@@ -53,7 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m flashmoe_science.bench", description="Measures beside peers, in one run."
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="for a program to read")
+    common.add_argument(
+        "--json", nargs="?", const="-", default="", metavar="FILE",
+        help="for a program to read; with FILE there, beside the text",
+    )  # fmt: skip
     common.add_argument("--plot", metavar="FILE", help="also draw it (needs matplotlib)")
     common.add_argument(
         "--rounds", type=int, default=0,
@@ -105,7 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             report = _launch.run(given.rounds, given.processes, given.commit)
             text = _report.as_text(report)
-        print(_report.as_json(report) if given.json else text)
+        if given.json not in ("", "-"):
+            Path(given.json).write_text(_report.as_json(report) + "\n")
+        print(_report.as_json(report) if given.json == "-" else text)
         if given.plot:
             _report.plot(report, given.plot)
     except (Error, ImportError) as error:
