@@ -147,7 +147,8 @@ TEST_P(AttentionOptionsTest, WindowsLimitKeysOnBothSides) {
     for (const Mask mask : {Mask::kWindow, Mask::kWindowTopLeft}) {
       verify({.problem = problem(DType::kBFloat16, seq_q, seq_k, 64, mask),
               .window_left = left,
-              .window_right = right});
+              .window_right = right,
+              .dynamic_on_cpu = mask == Mask::kWindow});
     }
   }
 }
@@ -276,7 +277,8 @@ TEST_P(AttentionOptionsTest, FunctionsOfTheUsersChangeScoresAndHideKeys) {
             .window_right = 10,
             .softcap = 20,
             .sinks = {1, 0, -kInfinity, 2},
-            .mods = mixed()});
+            .mods = mixed(),
+            .dynamic_on_cpu = true});
     if (on_cpu()) return;
     for (const int head_dim : {128, 192, 256}) {
       verify({.problem = problem(dtype, seq_q, seq_k, head_dim), .mods = mixed()});

@@ -111,6 +111,7 @@ def test_a_wrong_argument_count_is_refused_before_the_launch(fms, tmp_path, on):
     assert done.returncode == 2 and "argument" in done.stderr
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 @pytest.mark.parametrize("mask", [[], ["--causal"], ["--causal-top-left"]])
 def test_attention_is_within_its_bound(fms, tmp_path, on, dtype, mask):
@@ -124,6 +125,7 @@ def test_attention_is_within_its_bound(fms, tmp_path, on, dtype, mask):
     assert np.load(tmp_path / "lse.npy").shape == (2, 4, 65)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("options", [
     ["--window", "9,4"], ["--causal", "--window", "20,-1", "--softcap", "2.5"],
     ["--causal-top-left", "--window=7,0"]])

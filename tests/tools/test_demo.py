@@ -17,6 +17,7 @@ def test_the_demo_runs_on_the_best_target_present(fms, has_device, has_llvm):
     assert not (fms.cache / "kernels.db").exists(), "a store of its own"
 
 
+@pytest.mark.kernels
 def test_with_nothing_to_run_on_the_demo_compiles_for_two_gpus(fms, has_device):
     if has_device:
         pytest.skip("a device is here")

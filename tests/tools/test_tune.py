@@ -58,6 +58,7 @@ def test_a_mistake_is_told(fms, arguments, words):
     assert words in done.stderr
 
 
+@pytest.mark.kernels
 def test_what_is_tuned_on_a_cpu_is_listed_and_not_tuned_again(fms, llvm):
     small = line(dtype="f32", batch=1, heads=1, seq_q=40, seq_k=40, head_dim=16)
     arguments = ("tune", small, "--device", "cpu", "--most", "1", "--json")
