@@ -276,7 +276,8 @@ pack() {
   ldd "$build/tools/fms" | sed -n 's/^\s*\(libfmt[^ ]*\) => \([^ ]*\) .*/\2/p' |
     while read -r library; do cp -L "$library" "$to/lib/"; done
   rm -rf "$to/python/flashmoe_science"
-  cp -rL "$build/python/flashmoe_science" "$to/python/"
+  cp -r "$root/python/flashmoe_science" "$to/python/"
+  cp "$build/python/flashmoe_science/_C.abi3.so" "$to/python/flashmoe_science/"
   find "$to/python" -name __pycache__ -exec rm -rf {} +
   strip -s "$to/python/flashmoe_science/_C.abi3.so"
   ffi=$("$python" -c 'from importlib.metadata import version; print(version("apache-tvm-ffi"))')

@@ -15,6 +15,7 @@ from . import _session
 from ._errors import CancelledError, Error, make_error
 from ._native import native
 from ._processes import environment
+from ._progress import Progress
 
 _ATTEMPTS = 2  # of a kernel of which a worker dies
 
@@ -66,24 +67,23 @@ def warm(
     if target is None:
         count = native.device_count()
         target = native.device(2, 0)["target"] if count > 0 else "cpu"
-    work = _Work(os.fspath(manifest), (target,) if isinstance(target, str) else tuple(target))
-    work.show(sys.stderr.isatty() if progress is None else progress)
+    targets = (target,) if isinstance(target, str) else tuple(target)
+    shown = sys.stderr.isatty() if progress is None else progress
+    work = _Work(os.fspath(manifest), targets, shown)
     jobs = jobs or native.options()["max_jobs"] or len(os.sched_getaffinity(0))
     jobs = min(jobs, len(work.left))
-    try:
+    with work.progress:
         if jobs > 1:
             _work_in_processes(work, jobs)
         else:
             work.do_all(lambda index: native.warm_kernel(work.plan, index))
-    finally:
-        work.end_line()
     return WarmReport(len(work.kernels), work.compiled, work.present, work.failures)
 
 
 class _Work:
     """The kernels of a manifest, and what has become of them. Thread-safe."""
 
-    def __init__(self, manifest: str, targets: tuple[str, ...]) -> None:
+    def __init__(self, manifest: str, targets: tuple[str, ...], shown: bool) -> None:
         plan = native.warm_plan(manifest, targets)
         self.manifest, self.targets, self.plan = manifest, targets, plan["handle"]
         self.kernels: list[tuple[str, str, bool]] = plan["kernels"]
@@ -91,7 +91,7 @@ class _Work:
         self.left = [i for i, (_, _, present) in enumerate(self.kernels) if not present][::-1]
         self.present = len(self.kernels) - len(self.left)
         self.compiled = 0
-        self._total, self._done, self._shown = len(self.left), 0, False
+        self.progress, self._done = Progress(len(self.left), shown), 0
         self._lock = threading.Lock()
 
     def do_all(self, compile: Any) -> None:
@@ -103,13 +103,6 @@ class _Work:
                 self._note(index, (error.code, error.message, error.detail))
             else:
                 self._note(index, compiled)
-
-    def show(self, shown: bool) -> None:
-        self._shown = shown and self._total > 0
-
-    def end_line(self) -> None:
-        if self._shown:
-            print(file=sys.stderr)
 
     def _take(self) -> int | None:
         with self._lock:
@@ -130,9 +123,7 @@ class _Work:
             else:
                 self.present += 1
             self._done += 1
-            if self._shown:
-                text = f"warming {self._done}/{self._total} {specialization}"
-                print(f"\r{text[:78]:<78}", end="", file=sys.stderr, flush=True)
+            self.progress.update(self._done, f"warmed {specialization}")
 
 
 def _work_in_processes(work: _Work, jobs: int) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from .._progress import Progress
 from . import _counters
 from ._peers import OURS, OURS_DYNAMIC, Peer, Shape, peers_of, sdpa, time_peers
-from ._progress import Progress
 from ._report import Report, Row, machine_of
 from ._timing import DeviceClock, median, spread
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import _attention, _block_table, _mods
+from .._progress import Progress
 from .._session import configure
 from ._peers import OURS, Peer, Shape, time_peers
-from ._progress import Progress
 from ._report import Report, Row, machine_of
 from ._timing import Call, DeviceClock, median, spread
 

@@ -9,10 +9,17 @@ from types import TracebackType
 
 
 class Progress:
-    """A bar that redraws itself on a terminal, a line every five seconds elsewhere."""
+    """A bar that redraws itself on a terminal, a line every five seconds and a last one elsewhere.
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    For one thread at a time.
+
+    Args:
+        total: how much there is to do.
+        shown: False: it says nothing.
+    """
+
+    def __init__(self, total: int, shown: bool = True) -> None:
+        self._total, self._enabled = total, shown
         self._started = self._shown = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._drawn = False
@@ -30,9 +37,11 @@ class Progress:
 
     def update(self, done: int, doing: str) -> None:
         """`doing` is what is worked on now."""
+        if not self._enabled:
+            return
         now = time.monotonic()
         if not self._terminal:
-            if now - self._shown >= 5:
+            if now - self._shown >= 5 or done == self._total:
                 seconds = int(now - self._started)
                 print(f"{done} of {self._total} after {seconds} s: {doing}", file=sys.stderr)
                 self._shown = now
