@@ -7,7 +7,7 @@
 #   tools/gpu.sh --pack FOLDER [OPTIONS]      copy what it needs of a build, for another machine
 #
 #   --build DIR     where what is built is (default: build/release); also a folder made by --pack
-#   --seconds N     for all steps together; one for which none are left is left out
+#   --seconds N     for all steps together (default: 1700); a step without time is left out
 #   --commit TEXT   what is measured (default: what the program says of itself)
 #   --rehearse      a small run of each step that can do without a GPU, to see that it works
 #   --python V      with --pack: the version of the other machine's Python (default: 3.12)
@@ -367,7 +367,7 @@ export out build python rehearse commit
 [ ! -d "$build/lib" ] || export LD_LIBRARY_PATH="$build/lib:${LD_LIBRARY_PATH:-}"
 export PYTHONPATH="$build/python:${PYTHONPATH:-}" FMS_PYTHON="$build/python"
 export FMS_TEMPLATE_TESTS_FOLDER="$root/tests/templates" PYTHONUNBUFFERED=1
-export FMS_CACHE_DIR="${FMS_CACHE_DIR:-$build/gpu-store}"
+export FMS_CACHE_DIR="${FMS_CACHE_DIR:-$root/build/gpu-store}"
 : "${VIRTUAL_ENV:=$("$python" -c 'import sys; print(sys.prefix)')}"
 export VIRTUAL_ENV
 

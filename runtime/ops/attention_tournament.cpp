@@ -122,7 +122,8 @@ Result<bool> Tournament::passes(TuningTrial& trial, std::size_t index, const Ent
   if (!verdict) {
     Error error = verdict.error();
     error.message = fmt::format(
-        "{}{} fails on {}, which this process can't use any more: {}; tune again without that tile",
+        "{}'{}' fails on {}, which this process can't use any more: {}; tune again without that "
+        "tile",
         what, report_.candidates[index].candidate.tile, device_->info().name, error.message);
     return std::unexpected(std::move(error));
   }
