@@ -16,6 +16,12 @@
 // none. The order of all sums is the tile's: the same tile gives the same bits whether sizes are
 // constants or arguments.
 
+// The products of the kernel: Tile::kBlockN and Tile::kOutputColumns.
+#ifdef FMS_SPECIALIZED
+#define FMS_WGMMA_HAS(n) \
+  ((n) == FMS_VALUE_kBlockN || (n) == FMS_VALUE_kValueDim + 8 * FMS_VALUE_kSumColumn)
+#endif
+
 #include "attention/mod_functions.cuh"
 #include "attention/options.cuh"
 #include "attention/sm90_biases.cuh"

@@ -12,7 +12,8 @@
 namespace fms {
 
 // Hides the scores of keys that a row doesn't see, of those from `limit` on: the upper row sees
-// `limit` keys of the tile, the lower `lower_limit`.
+// `limit` keys of the tile, the lower `lower_limit`. Each score is chosen, and not assigned under
+// an `if`: both come to the same instructions, but 64 branches keep the optimiser for long.
 template <int kScores>
 __device__ __forceinline__ void mask_scores(float (&scores)[kScores], int limit, int lower_limit) {
   const int column = threadIdx.x % 4 * 2;
@@ -20,7 +21,8 @@ __device__ __forceinline__ void mask_scores(float (&scores)[kScores], int limit,
   lower_limit -= column;
 #pragma unroll
   for (int i = 0; i < kScores; ++i) {
-    if (i / 4 * 8 + i % 2 >= (i % 4 < 2 ? limit : lower_limit)) scores[i] = -infinity();
+    const bool hidden = i / 4 * 8 + i % 2 >= (i % 4 < 2 ? limit : lower_limit);
+    scores[i] = hidden ? -infinity() : scores[i];
   }
 }
 
@@ -33,7 +35,8 @@ __device__ __forceinline__ void mask_first_scores(float (&scores)[kScores], int 
   lower_limit -= column;
 #pragma unroll
   for (int i = 0; i < kScores; ++i) {
-    if (i / 4 * 8 + i % 2 < (i % 4 < 2 ? limit : lower_limit)) scores[i] = -infinity();
+    const bool hidden = i / 4 * 8 + i % 2 < (i % 4 < 2 ? limit : lower_limit);
+    scores[i] = hidden ? -infinity() : scores[i];
   }
 }
 

@@ -16,6 +16,9 @@
 //   FMS_ENUM(Mask, kMask, kFull, "which keys are seen", choices(kFull, kCausal));
 //   FMS_SIZE(kN, "elements", range(0, 2147483647));              exact or dynamic; see fms::Size
 //   FMS_ALLOW(spills);
+//
+// #if sees no constants. In a rendered kernel FMS_VALUE_ and the name of an integer or a boolean,
+// where any file of the template has that word, is a macro of the same value (booleans: 0 or 1).
 
 #include "fms/size.cuh"
 

@@ -118,6 +118,27 @@ TEST(RenderTest, IntegersKeepTheirValueAtTheEdges) {
   EXPECT_EQ(line("-9223372036854775808"), "constexpr long long kAny = -9223372036854775807LL - 1;");
 }
 
+TEST(RenderTest, AMacroStandsForAnIntegerOrABooleanThatATemplateNamesAsOne) {
+  const auto made = KernelTemplate::parse("k.cu", R"cuda(
+FMS_INT(kBlock, 256, "threads");
+FMS_INT(kBlockN, 64, "keys");
+FMS_INT(kLowest, 0, "any");
+FMS_BOOL(kFast, true, "fast");
+FMS_FLOAT(kCap, 0.0, "cap");
+#if FMS_VALUE_kBlockN > 8 && FMS_VALUE_kFast && FMS_VALUE_kLowest < 0 && FMS_VALUE_kCap
+#endif
+extern "C" __global__ void k() {}
+#define LAST FMS_VALUE_)cuda");
+  ASSERT_TRUE(made) << made.error().message;
+  const std::string unit =
+      render(Specialization::parse(*made, {{"kLowest", "-9223372036854775808"}, {"kBlockN", "32"}})
+                 .value());
+  EXPECT_EQ(unit.substr(unit.find("#define FMS_VALUE_")),
+            "#define FMS_VALUE_kBlockN 32\n"
+            "#define FMS_VALUE_kLowest (-9223372036854775807 - 1)\n"
+            "#define FMS_VALUE_kFast 1\n\n#include \"k.cu\"\n");
+}
+
 TEST(RenderTest, HeadersComeOnlyWhereAValueNeedsThem) {
   EXPECT_EQ(render(parsed({})).find("cuda_"), std::string::npos);
   EXPECT_NE(render(parsed({{"T", "e4m3"}})).find("#include <cuda_fp8.h>"), std::string::npos);
