@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "runtime/ops/attention.h"
+#include "runtime/ops/attention_plan.h"
 #include "runtime/ops/block_table.h"
 #include "runtime/template_file.h"
 
@@ -148,7 +149,8 @@ Result<std::vector<Specialization>> resolve(const ManifestEntry& entry, const Ta
     std::vector<Specialization> all;
     if (entry.op == "attention") {
       FMS_TRY(const attention::Problem problem, attention::from_manifest_entry(entry));
-      FMS_TRY(std::vector<attention::Plan> plans, attention::plans(problem, target, tunings));
+      FMS_TRY(std::vector<attention::Plan> plans,
+              attention::plans(problem, target, tunings, attention::access_of(entry)));
       for (attention::Plan& plan : plans) all.push_back(std::move(plan.specialization));
       if (problem.block_table) {
         FMS_TRY(Specialization filling, attention::block_table_specialization(problem, target));

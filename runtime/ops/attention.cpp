@@ -232,7 +232,7 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
   const Room room = room_for(jit, *device);
   // A manifest's attention entry means the variant for arrays that can be reached at best; others
   // are recorded as the specialisations they are; but a template's line has no room for the text
-  // of the user's functions.
+  // of the user's functions, so that an attention entry says how their arrays can be reached.
   const Access best = best_access(problem, room);
   access = std::min(access, best);
   const bool recorded = access == best || problem.mods != nullptr;
@@ -247,7 +247,9 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
       return forward(jit, device, stream, with_tiles, with_bytes, options);
     }
   }
-  if (recorded && jit.recording()) jit.record(to_manifest_entry(problem));
+  if (recorded && jit.recording()) {
+    jit.record(access == best ? to_manifest_entry(problem) : to_manifest_entry(problem, access));
+  }
   if (problem.seq_q == 0 || (problem.packed && arguments.total_q == 0)) return {};
 
   const Tunings& tunings = jit.tunings(room.kind);

@@ -11,6 +11,7 @@
 
 #include "runtime/ops/attention.h"
 #include "runtime/ops/attention_mods.h"
+#include "runtime/ops/attention_plan.h"
 
 namespace fms::attention {
 namespace {
@@ -18,7 +19,8 @@ namespace {
 constexpr std::string_view kDTypeNames[] = {"f32", "f16", "bf16"};
 constexpr DType kDTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 constexpr std::string_view kMaskNames[] = {"full", "causal", "causal_top_left", "window",
-                                           "window_top_left"};  // as in Mask
+                                           "window_top_left"};                 // as in Mask
+constexpr std::string_view kAccessNames[] = {"elements", "vectors", "units"};  // as in Access
 // Before the name of a file, of which the text is the value.
 constexpr std::string_view kFile = "file:";
 
@@ -89,6 +91,10 @@ Result<void> read_field(const std::string& key, const std::string& text, Fields&
     fields.mask = static_cast<Mask>(name - std::begin(kMaskNames));
     return {};
   }
+  if (key == "access") {  // access_of() reads it
+    if (std::ranges::find(kAccessNames, text) != std::end(kAccessNames)) return {};
+    return bad(fmt::format("access is \"{}\"; it may be {}", text, fmt::join(kAccessNames, ", ")));
+  }
   if (key == "dtype") {
     const std::optional<DType> dtype = parse_dtype(text);
     if (!dtype) return bad(fmt::format("dtype is \"{}\"; it may be f32, f16 or bf16", text));
@@ -98,7 +104,7 @@ Result<void> read_field(const std::string& key, const std::string& text, Fields&
   return bad(
       fmt::format("it has no \"{}\": there are dtype, batch, heads, kv_heads, seq_q, seq_k, "
                   "head_dim, value_dim, causal, mask, softcap, sinks, packed, return_lse, "
-                  "block_table, mods and file:NAME",
+                  "block_table, access, mods and file:NAME",
                   key));
 }
 
@@ -154,6 +160,20 @@ ManifestEntry to_manifest_entry(const Problem& problem) {
     }
   }
   return entry;
+}
+
+ManifestEntry to_manifest_entry(const Problem& problem, Access access) {
+  ManifestEntry entry = to_manifest_entry(problem);
+  const auto index = static_cast<std::size_t>(access);
+  if (index < std::size(kAccessNames)) entry.problem["access"] = kAccessNames[index];
+  return entry;
+}
+
+Access access_of(const ManifestEntry& entry) {
+  const auto said = entry.problem.find("access");
+  if (said == entry.problem.end()) return Access::kBulk;
+  return static_cast<Access>(std::ranges::find(kAccessNames, said->second) -
+                             std::begin(kAccessNames));
 }
 
 Result<Problem> from_manifest_entry(const ManifestEntry& entry) {

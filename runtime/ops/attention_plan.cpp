@@ -265,15 +265,19 @@ Result<Plan> plan(const Problem& problem, const Target& target) {
 
 Result<std::vector<Plan>> plans(const Problem& problem, const Target& target,
                                 const Tunings& tunings) {
+  return plans(problem, target, tunings, Access::kBulk);
+}
+
+Result<std::vector<Plan>> plans(const Problem& problem, const Target& target,
+                                const Tunings& tunings, Access access) {
   const Room room = room_of(target);
-  FMS_TRY(Plan chosen, best_plan(problem, room));
-  std::vector<Plan> all{std::move(chosen)};
+  FMS_TRY(ForwardPlan chosen, plan_with(problem, room, access));
+  std::vector<Plan> all{std::move(chosen.plan)};
   if (tunings.id() == 0 || problem.block_table) return all;
-  const std::vector<const Tuning*> tuned =
-      tunings.of_all_devices(all.front().specialization.kernel_template(), target,
-                             tile_class(problem, room, Access::kBulk));
+  const std::vector<const Tuning*> tuned = tunings.of_all_devices(
+      all.front().specialization.kernel_template(), target, tile_class(problem, room, access));
   for (const Tuning* each : tuned) {
-    FMS_TRY(ForwardPlan made, plan_with(problem, room, Access::kBulk, each->choice));
+    FMS_TRY(ForwardPlan made, plan_with(problem, room, access, each->choice));
     const bool known = std::ranges::any_of(
         all, [&](const Plan& plan) { return plan.specialization == made.plan.specialization; });
     if (!known) all.push_back(std::move(made.plan));

@@ -46,6 +46,16 @@ enum class Access : std::uint8_t {
 // The most that the plan of a problem makes use of: with more it is the same.
 Access best_access(const Problem& problem, const Room& room);
 
+// The entry of a problem whose arrays can be reached so, and no better. Other readers take it for
+// one whose arrays can.
+ManifestEntry to_manifest_entry(const Problem& problem, Access access);
+// What an entry says of that; kBulk if nothing. REQUIRES: from_manifest_entry() has taken it.
+Access access_of(const ManifestEntry& entry);
+
+// attention::plans() where the arrays can be reached so.
+Result<std::vector<Plan>> plans(const Problem& problem, const Target& target,
+                                const Tunings& tunings, Access access);
+
 // For few queries, as when a model decodes, rows of a large tile would be empty.
 bool has_few_queries(const Problem& problem);
 

@@ -387,6 +387,10 @@ TEST_F(AttentionForwardTest, FunctionsOfTheUsersAreLaunchedWithTheirMembersAndRe
   ASSERT_EQ(manifest.entries.size(), 1u);
   EXPECT_EQ(must(from_manifest_entry(manifest.entries[0])), problem_);
 
+  given.q = static_cast<const std::byte*>(given.q) + 4;  // not as the first: it is recorded so
+  must_succeed(run(given));
+  EXPECT_CONTAINS(recorded(), "\"access\":\"elements\"");
+
   given.mods_bytes = 2;
   EXPECT_CONTAINS(fms::testing::message_of(run(given)), "has 2 bytes");
 }

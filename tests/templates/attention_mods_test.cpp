@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "runtime/ops/attention_plan.h"
 #include "tests/templates/toolkit.h"
@@ -94,6 +96,28 @@ TEST(AttentionModsTest, OptionsAreRecorded) {
   EXPECT_EQ(from_manifest_entry(to_manifest_entry(p)).value(), p);
   p.mask = Mask::kWindow;
   EXPECT_EQ(from_manifest_entry(to_manifest_entry(p)).value(), p);
+}
+
+// A run with arrays that aren't aligned asks for another kernel than one with arrays that are.
+TEST(AttentionModsTest, AnEntrySaysHowArraysCanBeReached) {
+  const Problem p = problem(mods(kAlibi));
+  const Target target = Target::parse("sm_90a").value();
+  const auto kernels = [&](const ManifestEntry& entry) {
+    std::set<std::string> names;
+    const std::vector<Specialization> all = resolve(entry, target).value();
+    for (const Specialization& each : all) {
+      names.insert(each.kernel_template().name());
+    }
+    return names;
+  };
+  EXPECT_EQ(kernels(to_manifest_entry(p)), std::set<std::string>{"attention_forward_sm90"});
+  EXPECT_EQ(to_manifest_entry(p, Access::kBulk), to_manifest_entry(p));
+  ManifestEntry entry = to_manifest_entry(p, Access::kElements);
+  EXPECT_EQ(kernels(entry), std::set<std::string>{"attention_forward_simt"});
+  EXPECT_EQ(from_manifest_entry(entry).value(), p);
+  entry.problem["access"] = "bulky";
+  EXPECT_NE(from_manifest_entry(entry).error().message.find("elements, vectors, units"),
+            std::string::npos);
 }
 
 TEST(AttentionModsTest, ATableIsWarmedWithItsKernel) {
