@@ -141,6 +141,8 @@ def test_attention_with_options_is_within_its_bound(fms, tmp_path, on, options):
     assert done.json["check"]["ok"] and done.json["check_lse"]["ok"]
     assert np.load(tmp_path / "o.npy").shape == (1, 4, 65, 24)
 
+
+@pytest.mark.kernels
 def test_a_bias_broadcasts_and_is_within_its_bound(fms, tmp_path, on):
     random = np.random.default_rng(4)
     save(tmp_path, random.standard_normal((2, 4, 65, 16), np.float32),
@@ -158,6 +160,7 @@ def test_a_bias_broadcasts_and_is_within_its_bound(fms, tmp_path, on):
         assert (shape == (1,)) == np.allclose(np.load(tmp_path / "o.npy"), without, atol=1e-5)
 
 
+@pytest.mark.kernels
 def test_sequences_one_behind_the_other(fms, tmp_path, on):
     random = np.random.default_rng(5)
     lengths, key_lengths = [20, 0, 45], [30, 7, 45]
@@ -178,6 +181,7 @@ def test_sequences_one_behind_the_other(fms, tmp_path, on):
     np.testing.assert_allclose(packed[-sum(key_lengths[2:]):], alone, atol=1e-5)
 
 
+@pytest.mark.kernels
 def test_functions_of_ones_own(fms, tmp_path, on):
     random = np.random.default_rng(6)
     save(tmp_path, *(random.standard_normal((1, 2, 40, 16), np.float32) for _ in range(3)))

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+@pytest.mark.kernels
 def test_the_demo_runs_on_the_best_target_present(fms, has_device, has_llvm):
     done = fms.ok("demo", "-j", "2")
     if has_device or has_llvm:
@@ -26,6 +27,7 @@ def test_with_nothing_to_run_on_the_demo_compiles_for_two_gpus(fms, has_device):
     assert "sm_80" in done.stdout and "sm_90a" in done.stdout
 
 
+@pytest.mark.kernels
 def test_the_bench_measures_what_it_can_here(fms, tmp_path, has_device, has_llvm):
     figures, table = tmp_path / "bench.json", tmp_path / "speed.md"
     done = fms("bench", "--quick", "--json", figures, "--markdown", table)

@@ -54,6 +54,7 @@ def test_operations_of_a_warp_count_once_for_it(shared_fms):
     assert found["counts"]["block"]["warp_operations"] == 8 * 5 + 5
 
 
+@pytest.mark.kernels
 @pytest.mark.usefixtures("llvm")
 def test_attention_does_two_products_for_each_round(shared_fms):
     arguments = ["attention_forward_simt", "-p", "kHeadDim=64", "-p", "T=float32", "--target",
@@ -225,6 +226,7 @@ def test_the_json_has_what_is_documented(shared_fms):
     assert set(cpu) == common | {"frame_bytes", "regions", "vector_bits"}
 
 
+@pytest.mark.kernels
 @pytest.mark.usefixtures("llvm")
 def test_text_fits_in_a_hundred_columns(shared_fms):
     targets = "sm_75,sm_80,sm_86,sm_89,sm_90a,sm_100a,sm_120,cpu"
