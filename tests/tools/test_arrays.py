@@ -226,5 +226,8 @@ def test_functions_and_lengths_that_do_not_fit_are_named(fms, tmp_path, options,
 def test_lengths_must_come_to_the_rows(fms, tmp_path):
     save(tmp_path, *[np.zeros((6, 2, 8), np.float32)] * 3)
     assert "5 together, and it has 6 rows" in refused(attention(fms, tmp_path, "--lengths", "2,3"))
+    # More than their starts could be numbers of 32 bits.
+    huge = ",".join([str(1 << 30)] * 3)
+    assert "3221225472 together" in refused(attention(fms, tmp_path, "--lengths", huge))
     message = refused(attention(fms, tmp_path, "--lengths", "2,4", "--key-lengths", "6"))
     assert "as many sequences" in message

@@ -74,24 +74,21 @@ Result<std::vector<ModsMember>> read_members(const std::vector<std::string>& tex
   return members;
 }
 
-// Where each of these sequences begins, and where the last ends.
-std::vector<std::int32_t> starts_of(const std::vector<int>& lengths) {
-  std::vector<std::int32_t> starts(lengths.size() + 1);
-  std::partial_sum(lengths.begin(), lengths.end(), starts.begin() + 1);
-  return starts;
-}
-
 const std::vector<int>& key_lengths(const AttentionCommand& command) {
   return command.key_lengths.empty() ? command.lengths : command.key_lengths;
 }
 
-Result<int> longest(const std::vector<int>& lengths, const NpyArray& array, const char* name) {
+// Where each sequence begins in an array of all their rows, and where the last ends.
+Result<std::vector<std::int32_t>> starts_of(const std::vector<int>& lengths, const NpyArray& array,
+                                            const char* name) {
   const std::int64_t total = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
   if (total != array.shape[0]) {
     return refuse(fmt::format("the lengths of {}'s sequences are {} together, and it has {} rows",
                               name, total, array.shape[0]));
   }
-  return *std::ranges::max_element(lengths);
+  std::vector<std::int32_t> starts(lengths.size() + 1);
+  std::partial_sum(lengths.begin(), lengths.end(), starts.begin() + 1);
+  return starts;
 }
 
 // The strides of a bias that broadcasts to (batch, heads, seq_q, seq_k), in elements: 0 where all
@@ -174,8 +171,8 @@ Result<AttentionArrays> read_arrays(const AttentionCommand& command) {
   }
   FMS_TRY(arrays.members, read_members(command.mods_args));
   if (packed) {
-    arrays.first_queries = starts_of(command.lengths);
-    arrays.first_keys = starts_of(key_lengths(command));
+    FMS_TRY(arrays.first_queries, starts_of(command.lengths, arrays.q, "q"));
+    FMS_TRY(arrays.first_keys, starts_of(key_lengths(command), arrays.k, "k"));
   }
   return arrays;
 }
@@ -208,8 +205,8 @@ Result<attention::Problem> problem_of(const AttentionCommand& command,
                              .packed = packed,
                              .return_lse = !command.lse.empty()};
   if (packed) {
-    FMS_TRY(problem.seq_q, longest(command.lengths, q, "q"));
-    FMS_TRY(problem.seq_k, longest(key_lengths(command), k, "k"));
+    problem.seq_q = std::ranges::max(command.lengths);
+    problem.seq_k = std::ranges::max(key_lengths(command));
     problem.batch = static_cast<int>(command.lengths.size());
     if (key_lengths(command).size() != command.lengths.size()) {
       return refuse("--lengths and --key-lengths are of as many sequences");
