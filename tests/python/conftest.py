@@ -77,6 +77,30 @@ def dynamic(fms):
         yield
 
 
+@pytest.fixture(scope="module")
+def jax_on_cpu():
+    """JAX's arrays are made on the CPU, also where it has a GPU."""
+    jax = pytest.importorskip("jax")
+    with jax.default_device(jax.devices("cpu")[0]):
+        yield
+
+
+@pytest.fixture(scope="session")
+def fms_jax(fms):
+    import flashmoe_science.jax
+
+    return flashmoe_science.jax
+
+
+@pytest.fixture
+def no_grad():
+    """PyTorch from its first random number on, and without gradients."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        yield
+
+
 @pytest.fixture(scope="session")
 def nvrtc(fms):
     """Skips where nothing can be compiled for a GPU."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
-pytestmark = pytest.mark.usefixtures("cpu", "dynamic")
+pytestmark = pytest.mark.usefixtures("cpu", "dynamic", "jax_on_cpu")
 
 SCALE = """
 extern "C" __global__ void scale(int n, float a, const float* x, float* y) {
@@ -17,19 +17,6 @@ extern "C" __global__ void scale(int n, float a, const float* x, float* y) {
   if (i < n) y[i] = a * x[i];
 }
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_the_cpu():
-    with jax.default_device(jax.devices("cpu")[0]):
-        yield
-
-
-@pytest.fixture(scope="module")
-def fms_jax(fms):
-    import flashmoe_science.jax
-
-    return flashmoe_science.jax
 
 
 def arrays(seq_q=5, seq_k=7, dtype="float32"):

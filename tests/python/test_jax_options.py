@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 jax = pytest.importorskip("jax")
-pytestmark = pytest.mark.usefixtures("cpu", "dynamic")
+pytestmark = pytest.mark.usefixtures("cpu", "dynamic", "jax_on_cpu")
 
 ALIBI = """
 struct Mods {
@@ -15,19 +15,6 @@ struct Mods {
 };
 """
 SINKS = np.array([1, 0.5, -0.25, 3], np.float32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def on_the_cpu():
-    with jax.default_device(jax.devices("cpu")[0]):
-        yield
-
-
-@pytest.fixture(scope="module")
-def fms_jax(fms):
-    import flashmoe_science.jax
-
-    return flashmoe_science.jax
 
 
 def rand(*shape, seed=0):

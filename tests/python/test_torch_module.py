@@ -8,13 +8,6 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("cpu", "dynamic", "no_grad")
 
 
-@pytest.fixture
-def no_grad():
-    torch.manual_seed(0)
-    with torch.no_grad():
-        yield
-
-
 def pair(fms, **options):
     """A module of PyTorch's, with biases that aren't zero, and ours with its weights."""
     theirs = torch.nn.MultiheadAttention(64, 4, **{"batch_first": True, **options}).eval()

@@ -8,13 +8,6 @@ pytestmark = pytest.mark.usefixtures("cpu", "dynamic", "no_grad")
 BATCH, HEADS, ROWS, KEYS, DIM = 3, 4, 7, 9, 64
 
 
-@pytest.fixture
-def no_grad():
-    torch.manual_seed(0)
-    with torch.no_grad():
-        yield
-
-
 def pair(fms, **options):
     theirs = torch.nn.MultiheadAttention(DIM, HEADS, **{"batch_first": True, **options}).eval()
     return theirs, fms.FlashMoEScienceAttention.from_multihead_attention(theirs)
