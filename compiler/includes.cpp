@@ -10,9 +10,12 @@ namespace fms {
 std::vector<IncludeName> scan_includes(std::string_view text) {
   std::vector<IncludeName> includes;
   std::set<std::pair<std::string, bool>> seen;
+  // Most of a header comes after its includes, and is not looked at.
+  const std::size_t last = text.rfind("include");
+  if (last == std::string_view::npos) return includes;
   SourceLexer lexer(text);
-  for (SourceToken token = lexer.next(); token.kind != SourceToken::Kind::kEnd;
-       token = lexer.next()) {
+  while (lexer.position() <= last) {
+    SourceToken token = lexer.next();
     if (token.kind == SourceToken::Kind::kInclude &&
         seen.insert({token.text, token.angled}).second) {
       includes.push_back({.name = std::move(token.text), .angled = token.angled});

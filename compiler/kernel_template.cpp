@@ -243,7 +243,8 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
 Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::embedded(
     std::string_view name, std::span<const SourceFile> own, const HeaderResolver& resolver) {
   for (const EmbeddedFile& file : embedded_files()) {
-    if (!name.empty() && embedded_kernel(file) == name) {
+    if (name.empty() || file.text.find(name) == std::string_view::npos) continue;
+    if (embedded_kernel(file) == name) {
       return parse_with(own, std::string(file.name), std::string(file.text), {}, resolver);
     }
   }

@@ -37,6 +37,9 @@ class SourceLexer {
 
   SourceToken next();
 
+  // How much of the text has been read.
+  std::size_t position() const { return at_; }
+
  private:
   char peek(std::size_t ahead = 0) const;
   void advance();

@@ -22,9 +22,10 @@ Attention, exact, forward only::
     fms.attention(q, k, v, mods=fms.mods("alibi.cuh", slopes=slopes))  # functions of one's own
 
 Of PyTorch's tensors these are operators, torch.ops.flashmoe_science.attention_forward and
-attention_forward_lse: torch.compile, torch.export and FakeTensor know them.
+attention_forward_lse: torch.compile, torch.export and FakeTensor know them. To call them by name,
+import flashmoe_science.torch first.
 
-Importing this touches no GPU and imports no framework; all is loaded at its first use.
+Importing this touches no GPU and imports no framework; what needs one is loaded at its first use.
 ``python -m flashmoe_science doctor`` says what is found on this machine.
 """
 
@@ -32,6 +33,8 @@ from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from . import _native as _native  # a few milliseconds, which a first call isn't to wait for
 
 __version__ = "0.1.0"
 
@@ -46,9 +49,8 @@ _HOMES = {
     "_session": ("configure", "offline", "record", "wait_for_background"),
     "_warm": ("warm", "WarmReport"),
     "_machine": ("is_cuda_available", "doctor"),
-    "_attention": (
-        "attention", "flash_attention_science", "supports", "Support",
-    ),
+    "_attention": ("attention", "flash_attention_science"),
+    "_support": ("supports", "Support"),
     "_attention_options": ("BlockTable",),
     "_block_table": ("block_table",),
     "_mods": ("mods", "Mods"),
@@ -84,10 +86,8 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from . import cache as cache
-    from ._attention import Support as Support
     from ._attention import attention as attention
     from ._attention import flash_attention_science as flash_attention_science
-    from ._attention import supports as supports
     from ._attention_options import BlockTable as BlockTable
     from ._block_table import block_table as block_table
     from ._dtypes import DType as DType
@@ -140,5 +140,7 @@ if TYPE_CHECKING:
     from ._session import offline as offline
     from ._session import record as record
     from ._session import wait_for_background as wait_for_background
+    from ._support import Support as Support
+    from ._support import supports as supports
     from ._warm import WarmReport as WarmReport
     from ._warm import warm as warm

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ._attention_checks import (
-    Causal, Layout, check_lists, check_shapes, checked, lse_shape, run,
-)  # fmt: skip
-from ._attention_options import BlockTable
-from ._errors import Error
-from ._mods import Mods
+from ._masks import NO_WINDOW, Causal, Layout
 
-@dataclass(frozen=True)
-class Support:
-    """Whether something can be computed. True or false as a bool.
-
-    Attributes:
-        ok: it can.
-        reason: why not; empty if it can.
-    """
-
-    ok: bool
-    reason: str = ""
-
-    def __bool__(self) -> bool:
-        return self.ok
+if TYPE_CHECKING:
+    from ._attention_options import BlockTable
+    from ._mods import Mods
 
 
 def attention(
@@ -104,21 +87,23 @@ def attention(
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(q, torch.Tensor):
+        if (
+            window_size == NO_WINDOW and not softcap and sinks is None and bias is None
+            and mods is None and block_table is None and cu_seqlens_q is None
+            and cu_seqlens_k is None and not return_lse
+            and (layout == "bshd" or layout == "bhsd")
+        ):  # fmt: skip
+            out = _direct()(q, k, v, softmax_scale, causal, layout == "bhsd")
+            if out is not None:
+                return out
         return _of_pytorch()(
             q, k, v, softmax_scale, causal, return_lse, layout, window_size, softcap, sinks, bias,
             mods, block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
         )  # fmt: skip
-    framework, options = checked(
-        q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,
-        block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
+    return _of_arrays()(
+        q, k, v, softmax_scale, causal, return_lse, layout, window_size, softcap, sinks, bias,
+        mods, block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
     )  # fmt: skip
-    same = v.shape[-1] == q.shape[-1] or len(v.shape) != len(q.shape)
-    out = framework.empty_like(q) if same else framework.empty(q, (*q.shape[:-1], v.shape[-1]))
-    lse = None
-    if return_lse:
-        lse = framework.empty_lse(q, lse_shape(q.shape, layout, options.packed))
-    run(framework, q, k, v, out, lse, softmax_scale, layout, options)
-    return (out, lse) if return_lse else out
 
 
 def flash_attention_science(
@@ -153,52 +138,39 @@ def flash_attention_science(
     return attention(query, key, value, softmax_scale=softmax_scale, causal=causal, layout="bhsd")
 
 
-def supports(
-    q: Any,
-    k: Any,
-    v: Any,
-    *,
-    softmax_scale: float | None = None,
-    causal: Causal = False,
-    window_size: tuple[int, int] = (-1, -1),
-    softcap: float = 0.0,
-    sinks: Any = None,
-    bias: Any = None,
-    mods: Mods | None = None,
-    block_table: BlockTable | None = None,
-    cu_seqlens_q: Any = None,
-    cu_seqlens_k: Any = None,
-    max_seqlen_q: int | None = None,
-    max_seqlen_k: int | None = None,
-    return_lse: bool = False,
-    layout: Layout = "bshd",
-) -> Support:
-    """Whether :func:`attention` takes these arguments, and if not, why.
+# What of the package is imported when it is needed: a first call is to take few milliseconds.
 
-    Computes nothing, and looks into no array: not at what cu_seqlens_q and cu_seqlens_k say.
-    """
-    try:
-        framework, options = checked(
-            q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,
-            block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q or 0, max_seqlen_k or 0,
-        )  # fmt: skip
-        check_shapes(q, k, v, layout, options.packed)
-        check_lists(framework, q, options, layout)
-    except Error as error:
-        return Support(False, error.message)
-    return Support(True)
+
+def _direct() -> Any:
+    """The short way of PyTorch's tensors."""
+    global _direct_of_pytorch
+    if _direct_of_pytorch is None:
+        from . import _torch_direct
+
+        _direct_of_pytorch = _torch_direct.direct
+    return _direct_of_pytorch
 
 
 def _of_pytorch() -> Any:
-    """What PyTorch's tensors take: see _torch_operators.py, which imports PyTorch."""
-    global _attention_of_pytorch, _direct_of_pytorch
+    """What all calls with PyTorch's tensors take."""
+    global _attention_of_pytorch
     if _attention_of_pytorch is None:
         from . import _torch_operators
 
         _attention_of_pytorch = _torch_operators.attention
-        _direct_of_pytorch = _torch_operators.direct
     return _attention_of_pytorch
 
 
+def _of_arrays() -> Any:
+    """What arrays of NumPy and CuPy take."""
+    global _attention_of_arrays
+    if _attention_of_arrays is None:
+        from . import _array_attention
+
+        _attention_of_arrays = _array_attention.attention
+    return _attention_of_arrays
+
+
 _attention_of_pytorch: Any = None
+_attention_of_arrays: Any = None
 _direct_of_pytorch: Any = None

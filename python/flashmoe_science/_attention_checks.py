@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from ._attention_options import (
-    BlockTable, Options, bias_strides, check_options, check_starts, mask_of, mods_of, softcap_of,
+    BlockTable, Options, bias_strides, check_options, check_starts, mods_of, softcap_of,
 )  # fmt: skip
 from ._errors import InvalidArgumentError, UnsupportedError
 from ._frameworks import Framework, framework_of
+from ._masks import Causal, mask_of, scale_of
 from ._mods import Mods
-from ._operators import attention_forward, attention_forward_options
+from ._operators import operators
 from ._session import checks_addresses
-
-Layout = Literal["bshd", "bhsd", "sbhd"]
-Causal = Literal[False, True, "bottom-right", "top-left"]
 
 HEAD_AXIS = {"bshd": 2, "bhsd": 1, "sbhd": 2}
 BATCH_AXIS = {"bshd": 0, "bhsd": 0, "sbhd": 1}
 ROW_AXIS = {"bshd": 1, "bhsd": 2, "sbhd": 0}
 DTYPES = ("float32", "float16", "bfloat16")
-NO_WINDOW = (-1, -1)
-
-
-def plain_mask_of(causal: Causal) -> int:
-    """The number of a mask without a window."""
-    return mask_of(causal, NO_WINDOW)[0]
-
-
-def scale_of(scale: float | None) -> float:
-    """As the operator takes it: 0 is the default."""
-    if scale is None:
-        return 0.0
-    if scale == 0:
-        raise UnsupportedError("softmax_scale is 0: pass None for the default, or another number")
-    return scale
 
 
 def checked(
@@ -165,7 +148,7 @@ def run(
         layout, framework.named_dtype(q), framework.stream(q),
     )  # fmt: skip
     if options.plain:
-        attention_forward(*call)
+        operators().attention_forward(*call)
         return
     sinks, bias, starts_q, starts_k = (
         None if each is None else exported(each)
@@ -176,7 +159,7 @@ def run(
     if options.bias is not None and shape is not None:
         strides = bias_strides(framework, q, options.bias, shape)
     table = options.table
-    attention_forward_options(
+    operators().attention_forward_options(
         *call, options.window_left, options.window_right, options.softcap, sinks, bias, strides,
         starts_q, starts_k, options.max_q, options.max_k, *mods_of(framework, options),
         None if table is None else table.memory, () if table is None else table.shape,

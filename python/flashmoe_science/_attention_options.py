@@ -7,13 +7,10 @@ import operator
 from dataclasses import dataclass
 from typing import Any
 
-from ._errors import ArgumentError, InvalidArgumentError, UnsupportedError
+from ._errors import InvalidArgumentError, UnsupportedError
 from ._frameworks import Framework
+from ._masks import WINDOW
 from ._mods import Mods, with_addresses
-
-_MASKS = {False: 0, True: 1, "bottom-right": 1, "top-left": 2}
-_WINDOW, _WINDOW_TOP_LEFT = 3, 4
-
 
 @dataclass(frozen=True, eq=False)
 class BlockTable:
@@ -59,7 +56,7 @@ class Options:
     def plain(self) -> bool:
         """Whether there is a mask at most, and no window."""
         return (
-            self.mask < _WINDOW and not self.softcap and self.sinks is None and self.bias is None
+            self.mask < WINDOW and not self.softcap and self.sinks is None and self.bias is None
             and self.mods is None and self.starts_q is None and self.table is None
         )  # fmt: skip
 
@@ -73,32 +70,6 @@ class Options:
         if self.mods is not None:
             named += [("an array of mods", each) for each in self.mods.arrays]
         return [(name, each) for name, each in named if each is not None]
-
-
-def mask_of(causal: Any, window: Any) -> tuple[int, int, int]:
-    """(mask, left, right) as the operators number masks."""
-    if not isinstance(causal, (bool, str)):
-        raise ArgumentError(
-            f"causal is of type {type(causal).__name__!r}; it may be False, True, 'bottom-right' "
-            "or 'top-left'"
-        )
-    mask = _MASKS.get(causal)
-    if mask is None:
-        raise InvalidArgumentError(
-            f"causal is {causal!r}; it may be False, True, 'bottom-right' or 'top-left'"
-        )
-    try:
-        left, right = (int(each) for each in window)
-    except (TypeError, ValueError):
-        raise InvalidArgumentError(
-            f"window_size is {window!r}; it may be (left, right), each 0 or more, or -1 for no "
-            "limit"
-        ) from None
-    if left < -1 or right < -1:
-        raise InvalidArgumentError(f"window_size is {window}; -1, and nothing below, is no limit")
-    if left == right == -1 or (left == -1 and mask):
-        return mask, -1, -1
-    return (_WINDOW_TOP_LEFT if mask == 2 else _WINDOW), left, (0 if mask else right)
 
 
 def check_starts(name: str, starts: list[int], rows_of: str, rows: int) -> int:

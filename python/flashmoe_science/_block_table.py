@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._attention_checks import Causal, Layout, checked
+from ._attention_checks import checked
 from ._attention_options import BlockTable, mods_of
+from ._masks import Causal, Layout
 from ._mods import Mods
-from ._operators import attention_block_table
+from ._operators import operators
 
 
 def block_table(
@@ -30,9 +31,10 @@ def block_table(
     """Which tiles of keys need be visited, by the mask function of `mods`.
 
     A call of :func:`attention` with it reads no tile of which no query sees a key, and asks no mask
-    in one of which all see all; its result is the same, bit for bit. It pays where the mask leaves
-    out whole tiles, and is used more than once: to make it asks the mask of every pair of a query
-    and a key, of each batch and head that it is made for.
+    in one of which all see all; its result is the same, bit for bit, but where 16 queries or fewer
+    share keys among heads, which sums in another order. It pays where the mask leaves out whole
+    tiles, and is used more than once: to make it asks the mask of every pair of a query and a key,
+    of each batch and head that it is made for.
 
     It is good for all calls with the same lengths, mods (and what these read), causal,
     window_size and cu_seqlens, and arrays aligned alike: for all layers of a model, say. A call
@@ -69,7 +71,7 @@ def block_table(
     ]
 
     def call(memory: Any) -> Any:
-        return attention_block_table(
+        return operators().attention_block_table(
             *arrays, memory, 0.0, options.mask, layout, framework.named_dtype(q),
             framework.stream(q), options.window_left, options.window_right, options.softcap,
             *starts, options.max_q, options.max_k, number, block, per_batch, per_head,

@@ -13,13 +13,14 @@ import numpy as np
 
 from . import _xla
 from ._attention_checks import (
-    DTYPES, HEAD_AXIS, Causal, check_lists, check_shapes, lse_shape, scale_of, score_shape,
+    DTYPES, HEAD_AXIS, check_lists, check_shapes, lse_shape, score_shape,
 )  # fmt: skip
-from ._attention_options import Options, check_options, check_starts, mask_of, softcap_of
+from ._attention_options import Options, check_options, check_starts, softcap_of
 from ._errors import InvalidArgumentError
 from ._jax_rules import can_fold, folded, not_differentiable, one_by_one, unfolded
+from ._masks import Causal, mask_of, scale_of
 from ._mods import Mods, number_of, with_addresses
-from ._operators import attention_forward, attention_forward_options
+from ._operators import operators
 
 TARGET = "flashmoe_science.attention_forward"
 
@@ -204,7 +205,7 @@ def compute(call: _xla.Call) -> None:
         static.scale, static.mask, static.layout, "", call.stream,
     )  # fmt: skip
     if static.plain:
-        attention_forward(*first)
+        operators().attention_forward(*first)
         return
     others = call.arguments[3:]
     named: dict[str, Any] = {
@@ -225,7 +226,7 @@ def compute(call: _xla.Call) -> None:
         tvm_ffi.from_dlpack(named[name]) if name in named else None
         for name in ("sinks", "bias", "cu_seqlens_q", "cu_seqlens_k")
     )
-    attention_forward_options(
+    operators().attention_forward_options(
         *first, *static.window, static.softcap, sinks, bias, strides, starts_q, starts_k,
         *static.longest, number, block, None, (),
     )  # fmt: skip

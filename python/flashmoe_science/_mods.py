@@ -11,8 +11,7 @@ from typing import Any
 from . import _sources
 from ._errors import InvalidArgumentError
 from ._frameworks import elements_of
-from ._operators import attention_mods as _number
-from ._operators import attention_mods_text as _text
+from ._operators import operators
 
 # C++ types of members, as the module struct names them.
 _NUMBERS = {
@@ -55,7 +54,7 @@ class Mods:
     def __init__(self, kind: str, name: str, text: str, fields: dict[str, Any]) -> None:
         self.kind, self.name, self.text = kind, name, text
         self.number = number_of(kind, name, text)
-        members, size = _members_of(_text(self.number), name)
+        members, size = _members_of(operators().attention_mods_text(self.number), name)
         given, declared = set(fields), {member.name for member in members}
         if given != declared:
             wrong = given - declared
@@ -149,7 +148,7 @@ def number_of(kind: str, name: str, text: str) -> int:
     """Of these functions, as the operators take it."""
     number = _numbers.get((kind, name, text))
     if number is None:
-        number = _numbers[kind, name, text] = _number(kind, name, text)
+        number = _numbers[kind, name, text] = operators().attention_mods(kind, name, text)
     return number
 
 

@@ -7,8 +7,11 @@ from typing import Any
 import torch
 from torch.autograd import forward_ad
 
-from ._attention_checks import Causal, plain_mask_of, scale_of
+from ._masks import Causal, plain_mask_of, scale_of
 from ._native import native
+
+if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):  # before 2.10: tvm-ffi adds it
+    import tvm_ffi as tvm_ffi
 
 _Tensor, _strided, _empty_like = torch.Tensor, torch.strided, torch.empty_like
 _direct = native.attention_direct
@@ -37,11 +40,9 @@ def direct(
     """Attention without options, where nothing but the kernel would take note; else None."""
     if _is_watched():
         return None
-    if not (_is_as_its_memory(q) and _is_as_its_memory(k) and _is_as_its_memory(v)):
-        return None
     mask = 1 if causal is True else 0 if causal is False else plain_mask_of(causal)
     return _direct(
-        q, k, v, 0.0 if scale is None else scale_of(scale), mask, is_bhsd, _empty_like
+        q, k, v, 0.0 if scale is None else scale_of(scale), mask, is_bhsd, _Tensor, _empty_like
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ._attention import attention
-from ._attention_checks import Causal, Layout
-from ._attention_options import mask_of, softcap_of
+from ._attention_options import softcap_of
 from ._errors import InvalidArgumentError, UnsupportedError
+from ._masks import Causal, Layout, mask_of
 from ._torch_masks import bias_of_masks
 
 if TYPE_CHECKING:

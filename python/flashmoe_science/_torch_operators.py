@@ -14,16 +14,15 @@ import torch
 from torch.autograd import forward_ad
 
 from ._attention_checks import (
-    BATCH_AXIS, DTYPES, HEAD_AXIS, NO_WINDOW, ROW_AXIS, Causal, Layout, checked, lse_shape,
-    plain_mask_of, run, scale_of,
+    BATCH_AXIS, DTYPES, HEAD_AXIS, ROW_AXIS, checked, lse_shape, run,
 )  # fmt: skip
-from ._attention_options import BlockTable, Options, mask_of, softcap_of
+from ._attention_options import BlockTable, Options, softcap_of
 from ._errors import InvalidArgumentError, UnsupportedError
 from ._frameworks import framework_of, refuse_gradient
+from ._masks import NO_WINDOW, Causal, Layout, mask_of, plain_mask_of, scale_of
 from ._mods import Mods
-from ._operators import attention_forward as _forward
-from ._torch_direct import direct as direct
-from ._torch_direct import is_direct, is_dynamo_compiling
+from ._operators import operators
+from ._torch_direct import direct, is_direct, is_dynamo_compiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +35,8 @@ _MASK_NAMES: tuple[Mask, ...] = (  # by the number of the kernel
     "none", "bottom-right", "top-left", "window", "window-top-left",
 )  # fmt: skip
 _MASK_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(_MASK_NAMES)}
+# As the argument causal says those without a window.
+_CAUSAL: dict[str, Causal] = {"none": False, "bottom-right": True, "top-left": "top-left"}
 _MAX_ROWS = 1 << 30
 
 # Functions of mods are their source, the bytes of the struct in hexadecimal, and where in those the
@@ -80,15 +81,14 @@ def attention(
         window == NO_WINDOW and not softcap and sinks is None and bias is None and mods is None
         and starts_q is None and starts_k is None and table is None
     )  # fmt: skip
-    if plain and not return_lse and (layout == "bshd" or layout == "bhsd"):
-        out = direct(q, k, v, scale, causal, layout == "bhsd")
-        if out is not None:
-            return out
     if plain and is_direct(q, k, v) and layout in HEAD_AXIS:
         if v.shape[-1] == q.shape[-1]:
             out = torch.empty_like(q)
             lse = _empty_lse(q, layout) if return_lse else None
-            _forward(q, k, v, out, lse, scale_of(scale), plain_mask_of(causal), layout, "", -1)
+            mask = plain_mask_of(causal)
+            operators().attention_forward(
+                q, k, v, out, lse, scale_of(scale), mask, layout, "", -1
+            )  # fmt: skip
             return (out, lse) if return_lse else out
     if is_dynamo_compiling():  # which can't look into arrays; the operator checks the rest
         mask, left, right = mask_of(causal, window)
@@ -213,11 +213,27 @@ def _results(
     return out, lse
 
 
+def _are_none(*tensors: Any) -> bool:
+    return tensors.count(None) == len(tensors)
+
+
+def _of_memory(q: Any, k: Any, v: Any, scale: float | None, mask: str, layout: str) -> Any:
+    """Attention without options by the short way, where that can be taken; else None."""
+    causal = _CAUSAL.get(mask)
+    if causal is None or (layout != "bshd" and layout != "bhsd"):
+        return None
+    return direct(q, k, v, scale, causal, layout == "bhsd")
+
+
 def _compute(
     q: Tensor, k: Tensor, v: Tensor, sinks: Any = None, bias: Any = None, starts_q: Any = None,
     starts_k: Any = None, table: Any = None, mods_arrays: Any = None, *,
     softmax_scale: float | None = None, mask: str = "none", layout: str = "bshd", **options: Any,
 ) -> Tensor:  # fmt: skip
+    if not options and _are_none(sinks, bias, starts_q, starts_k, table, mods_arrays):
+        out = _of_memory(q, k, v, softmax_scale, mask, layout)
+        if out is not None:
+            return out
     return _results(
         q, k, v, sinks, bias, starts_q, starts_k, table, mods_arrays, softmax_scale, mask, layout,
         False, options,
@@ -246,7 +262,15 @@ def _each_tensor(arguments: tuple[Any, ...]) -> Iterator[Tensor]:
 def _above_autograd(operator: Any, compute: Any) -> Any:
     """The operator's kernel for autograd: without one, a gradient would silently be zero."""
 
-    def above(q: Tensor, k: Tensor, v: Tensor, *tensors: Any, **options: Any) -> Any:
+    def above(
+        q: Tensor, k: Tensor, v: Tensor, *tensors: Any, softmax_scale: float | None = None,
+        mask: str = "none", layout: str = "bshd", **options: Any,
+    ) -> Any:  # fmt: skip
+        if not tensors and not options and operator is attention_forward:
+            out = _of_memory(q, k, v, softmax_scale, mask, layout)
+            if out is not None:
+                return out
+        options = {"softmax_scale": softmax_scale, "mask": mask, "layout": layout, **options}
         for name, tensor in zip("qkv", (q, k, v)):
             refuse_gradient(torch, name, tensor)
         others = list(_each_tensor(tensors))

@@ -20,11 +20,11 @@ import jax
 import numpy as np
 
 from . import _jax_attention, _xla
-from ._attention_checks import Causal, Layout
 from ._errors import InvalidArgumentError, UnsupportedError
 from ._jax_attention import attention as _attention
 from ._jax_rules import not_differentiable
 from ._jit import Extent, KernelTemplate, LaunchConfig
+from ._masks import Causal, Layout
 from ._mods import Mods
 
 __all__ = ["attention", "launch"]

@@ -15,12 +15,33 @@ def run_python(code):
     return done.stdout.strip()
 
 
-def test_importing_imports_no_framework_and_no_native_code():
+def test_importing_imports_no_framework():
     loaded = run_python(
         "import sys, flashmoe_science\n"
-        "print([m for m in ('torch', 'numpy', 'tvm_ffi', 'cupy', 'jax', 'ctypes',"
-        " 'flashmoe_science._C') if m in sys.modules])")
+        "print([m for m in ('torch', 'numpy', 'tvm_ffi', 'cupy', 'jax') if m in sys.modules])")
     assert loaded == "[]"
+
+
+def test_attention_of_tensors_imports_neither_tvm_ffi_nor_operators(fms):
+    torch = pytest.importorskip("torch")
+    if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):
+        pytest.skip("this PyTorch's tensors are read by tvm-ffi")
+    if not fms.doctor()["llvm"]["found"]:
+        pytest.skip("no LLVM")
+    loaded = run_python(
+        "import sys, torch, flashmoe_science as fms\n"
+        "x = torch.ones(1, 1, 1, 16)\n"
+        "assert fms.flash_attention_science(x, x, x).equal(x)\n"
+        "print([m for m in ('tvm_ffi', 'flashmoe_science._torch_operators') if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_the_module_torch_registers_the_operators():
+    pytest.importorskip("torch")
+    run_python(
+        "import torch, flashmoe_science.torch\n"
+        "torch.ops.flashmoe_science.attention_forward.default\n"
+        "torch.ops.flashmoe_science.attention_forward_lse.default")
 
 
 def test_a_kernel_on_numpy_arrays_imports_no_pytorch():

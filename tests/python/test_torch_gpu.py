@@ -145,8 +145,10 @@ def test_options_are_right(fms, dtype, dims, lengths):
                 assert_right(given, got, dtype, **expected)
             assert got[0].shape == (2, lengths[0], 4, dims[1])
         table = fms.block_table(*given, mods=mods, per_batch=False, per_head=False)
-        assert fms.attention(*given, mods=mods, block_table=table).equal(
-            fms.attention(*given, mods=mods))
+        got = fms.attention(*given, mods=mods, block_table=table, return_lse=True)
+        assert_right(given, got, dtype, **by_hand)
+        if lengths[0] > 16:  # few queries sum in another order without a table
+            assert got[0].equal(fms.attention(*given, mods=mods))
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -29,8 +30,9 @@ def measure(device: str, processes: int, missing: dict[str, str]) -> list[Row]:
     """Medians over so many processes of each kind of call, which take turns."""
     start = START if device == "cuda" else "the first tensor"
     samples: dict[str, list[float]] = {name: [] for name in (start, IMPORT, *CALLS.values())}
-    for kind in CALLS if processes > 0 else ():
-        first_call.call_of(kind, device)()  # so that the store has it
+    for kind in CALLS if processes > 0 else ():  # so that the store has it, and Python its code
+        with contextlib.suppress(OSError, ValueError, IndexError, subprocess.SubprocessError):
+            _run(kind, device)
     for _ in range(processes):
         for kind, name in CALLS.items():
             try:
@@ -49,8 +51,10 @@ def measure(device: str, processes: int, missing: dict[str, str]) -> list[Row]:
 def _run(kind: str, device: str) -> dict[str, float]:
     # By its file: -m would import the package first.
     command = [sys.executable, first_call.__file__, kind, device]
+    # What pip installs has its byte code.
+    variables = {k: v for k, v in environment().items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=environment()
+        command, capture_output=True, text=True, timeout=120, check=False, env=variables
     )
     if done.returncode != 0:
         raise ValueError(done.stderr.strip().splitlines()[-1])
