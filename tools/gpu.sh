@@ -12,15 +12,15 @@
 #   --rehearse      a small run of each step that can do without a GPU, to see that it works
 #   --python V      with --pack: the version of the other machine's Python (default: 3.12)
 #
-# Steps: doctor tests kernels python jit tune attention options sanitizer
+# Steps: doctor compile tests kernels python jit tune attention options sanitizer
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-steps="doctor tests kernels python jit tune attention options sanitizer"
+steps="doctor compile tests kernels python jit tune attention options sanitizer"
 
 # The longest that a step may take, in seconds.
 limit() {
   case $1 in
-    doctor) echo 60 ;; tests) echo 150 ;; kernels) echo 300 ;; python) echo 240 ;; jit) echo 150 ;;
+    doctor) echo 60 ;; compile) echo 90 ;; tests) echo 150 ;; kernels) echo 300 ;; python) echo 240 ;; jit) echo 150 ;;
     tune) echo 330 ;; attention) echo 420 ;; options) echo 240 ;; sanitizer) echo 300 ;;
   esac
 }
@@ -137,6 +137,36 @@ problem() {  # batch heads length head_dim
       "$1" "$2" "$2"
     printf '"seq_q": %d, "seq_k": %d, "head_dim": %d, "causal": %s}\n' "$3" "$3" "$4" "$causal"
   done
+}
+
+# What a cold compile takes on this host, and the size of what it makes: one process, a store of its
+# own, each kernel twice.
+step_compile() {
+  {
+    problem 4 8 2048 64
+    [ "$rehearse" = 1 ] || {
+      problem 4 16 2048 128; problem 4 32 512 128; problem 4 8 2048 256; problem 4 16 2048 40
+    }
+  } >"$out/compile.jsonl"
+  for round in 1 2; do
+    rm -rf "$out/compile.store"
+    fms warm "$out/compile.jsonl" --target sm_90a -j 1 --cache-dir "$out/compile.store" || return
+    fms cache list --cache-dir "$out/compile.store" --json >"$out/compile.$round.json"
+  done
+  "$python" - "$out"/compile.[12].json <<'PYTHON'
+import json, re, sys
+found = {}
+for name in sys.argv[1:]:
+    for entry in json.load(open(name)):
+        found.setdefault(entry["specialization"], []).append(entry)
+for text, entries in sorted(found.items()):
+    chosen = re.findall(r"\b(?:T|kHeadDim|kMask|kSeqK)=\w+", text)
+    times = " and ".join(f"{entry['compile_ms'] / 1e3:.2f}" for entry in entries)
+    print(f"{entries[0]['template']} {' '.join(chosen)}: {times} s, {entries[0]['bytes']} bytes")
+most = max(min(entry["compile_ms"] for entry in entries) for entries in found.values())
+print(f"{len(found)} kernels, each in {most / 1e3:.2f} s or less")
+PYTHON
+  rm -rf "$out/compile.store" "$out"/compile.[12].json
 }
 
 # Few seconds a shape, since there are 18: about 5 minutes. A tile whose kernel doesn't end, or
