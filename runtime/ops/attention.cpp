@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
+#include <type_traits>
 #include <unordered_map>
 
 #include "runtime/ops/attention_arguments.h"
@@ -118,10 +119,21 @@ TensorMapCache& tensor_maps() {
   return cache;
 }
 
-// Describes `array`, of `columns`, as attention_forward_sm90 wants it: (columns, rows, heads,
-// batch), 64 columns of `box_rows` rows a copy.
+constexpr int kPanel = 64;  // columns
+
+// fms::MapsOf of the template: its box being as wide as its columns are, the last panel has a map
+// of its own where it is neither the only one nor a whole one.
+struct PanelMaps {
+  TensorMap whole, last;
+  int columns = 0;
+
+  std::size_t count() const { return columns > kPanel && columns % kPanel != 0 ? 2 : 1; }
+};
+
+// Describes `array`, of `columns`, for attention_forward_sm90: (columns, rows, heads, batch),
+// `box_columns` of `box_rows` rows a copy.
 Result<TensorMap> map_of(const Device& device, DType dtype, const Array& array, int columns,
-                         int batch, int box_rows) {
+                         int batch, int box_columns, int box_rows) {
   const auto bytes = static_cast<std::uint64_t>(size_of(dtype));
   const auto width = static_cast<std::uint64_t>(columns);
   // Of one there is no step; any will do that is one.
@@ -136,8 +148,21 @@ Result<TensorMap> map_of(const Device& device, DType dtype, const Array& array, 
                 static_cast<std::uint64_t>(array.heads), static_cast<std::uint64_t>(batch)};
   spec.stride = {bytes, step(array.rows, array.strides.row), step(array.heads, array.strides.head),
                  step(batch, array.strides.batch)};
-  spec.box = {64, static_cast<std::uint32_t>(box_rows), 1, 1};
+  spec.box = {static_cast<std::uint32_t>(box_columns), static_cast<std::uint32_t>(box_rows), 1, 1};
   return tensor_maps().get(device, spec);
+}
+
+Result<PanelMaps> panel_maps_of(const Device& device, DType dtype, const Array& array, int columns,
+                                int batch, int box_rows) {
+  const auto map = [&](int box_columns) {
+    return map_of(device, dtype, array, columns, batch, box_columns, box_rows);
+  };
+  FMS_TRY(const TensorMap whole, map(std::min(columns, kPanel)));
+  PanelMaps maps{.whole = whole, .last = whole, .columns = columns};
+  if (maps.count() == 2) {
+    FMS_TRY(maps.last, map(columns % kPanel));
+  }
+  return maps;
 }
 
 // Launches with `first`, what the kernel has before its options, and what all kernels have.
@@ -152,8 +177,10 @@ Result<void> launch_with(StreamView stream, const Kernel& kernel, const ForwardP
   constexpr std::byte kNoMods{0};
   const Argument mods{problem.mods ? arguments.mods : &kNoMods,
                       problem.mods ? static_cast<std::uint32_t>(arguments.mods_bytes) : 1};
-  const auto of = [](const auto& value) {
-    return Argument{&value, static_cast<std::uint32_t>(sizeof value)};
+  const auto of = []<typename Value>(const Value& value) {
+    std::size_t bytes = sizeof value;
+    if constexpr (std::is_same_v<Value, PanelMaps>) bytes = value.count() * sizeof(TensorMap);
+    return Argument{&value, static_cast<std::uint32_t>(bytes)};
   };
   const Argument list[] = {of(first)...,      of(options),       of(problem.heads), of(batch_heads),
                            of(problem.seq_q), of(problem.seq_k), of(scale),         mods};
@@ -171,17 +198,18 @@ Result<void> launch_sm90(StreamView stream, const Kernel& kernel, const ForwardP
   const Array q{"q", arguments.q, arguments.q_strides, problem.heads, rows_q};
   const Array k{"k", arguments.k, arguments.k_strides, problem.kv_heads, rows_k};
   const Array v{"v", arguments.v, arguments.v_strides, problem.kv_heads, rows_k};
-  const auto map = [&](const Array& array, int columns, int box_rows) {
-    return map_of(device, problem.dtype, array, columns, batch, box_rows);
+  const auto maps = [&](const Array& array, int columns, int box_rows) {
+    return panel_maps_of(device, problem.dtype, array, columns, batch, box_rows);
   };
-  FMS_TRY(const TensorMap q_map, map(q, problem.head_dim, plan.query_rows));
+  FMS_TRY(const PanelMaps q_maps, maps(q, problem.head_dim, plan.query_rows));
   // Without keys there may be no arrays to describe, and nothing is copied from them.
-  TensorMap k_map = q_map, v_map = q_map;
+  PanelMaps k_maps = q_maps, v_maps = q_maps;
+  v_maps.columns = problem.value_columns();
   if (rows_k > 0) {
-    FMS_TRY(k_map, map(k, problem.head_dim, plan.key_rows));
-    FMS_TRY(v_map, map(v, problem.value_columns(), plan.key_rows));
+    FMS_TRY(k_maps, maps(k, problem.head_dim, plan.key_rows));
+    FMS_TRY(v_maps, maps(v, problem.value_columns(), plan.key_rows));
   }
-  return launch_with(stream, kernel, plan, problem, arguments, q_map, k_map, v_map, arguments.o,
+  return launch_with(stream, kernel, plan, problem, arguments, q_maps, k_maps, v_maps, arguments.o,
                      arguments.lse, arguments.o_strides);
 }
 

@@ -26,6 +26,7 @@
 #include "attention/options.cuh"
 #include "attention/sm90_biases.cuh"
 #include "attention/sm90_consumer.cuh"
+#include "attention/sm90_maps.cuh"
 #include "attention/sm90_producer.cuh"
 #include "attention/sm90_schedule.cuh"
 #include "attention/sm90_store.cuh"
@@ -121,16 +122,20 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroup
                 "the sum of rounded weights is good for the quotient, not for a log-sum-exp");
 };
 
+using KeyMaps = MapsOf<::kHeadDim>::Type;  // and of queries
+using ValueMaps = MapsOf<::kValueDim>::Type;
+
 }  // namespace fms
 
 // A persistent launch: grid.x is a number of blocks (a multiple of kCluster) that are all on the
 // device at once, or less; grid.y is 1 or, in kPairs, 2. Maps are of (head_dim, rows, heads,
-// batch), boxes of 64 columns and kBlockM rows (q) or kBlockN / kCluster rows (k and v), 128-byte
-// swizzle. scale_log2 is scale * log2(e). Rows of o start at multiples of 16 bytes.
+// batch), boxes of 64 columns, or those that the last panel has, and kBlockM rows (q) or kBlockN /
+// kCluster rows (k and v), 128-byte swizzle. scale_log2 is scale * log2(e). Rows of o start at
+// multiples of 16 bytes.
 extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
-    attention_forward_sm90(const __grid_constant__ fms::TensorMap q_map,
-                           const __grid_constant__ fms::TensorMap k_map,
-                           const __grid_constant__ fms::TensorMap v_map, T* __restrict__ o,
+    attention_forward_sm90(const __grid_constant__ fms::KeyMaps q_maps,
+                           const __grid_constant__ fms::KeyMaps k_maps,
+                           const __grid_constant__ fms::ValueMaps v_maps, T* __restrict__ o,
                            float* __restrict__ lse, const fms::AttentionStrides o_strides,
                            const __grid_constant__ fms::AttentionOptions options, int heads,
                            int batch_heads, int seq_q_argument, int seq_k_argument,
@@ -154,6 +159,7 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
     }
     fms::fence_async_proxy();
   }
+  fms::clear_last_columns(rings);
   // The same in the whole warp, and the compiler is to know it.
   const int warp = __shfl_sync(0xffffffffu, int(threadIdx.x) / 32, 0);
   if (threadIdx.x == 0) {
@@ -164,9 +170,9 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
       for (int i = 0; i < kWarpgroups; ++i) rings.biases(i).init(4);
     }
     fms::fence_mbarrier_init();
-    fms::prefetch_tensor_map(q_map);
-    fms::prefetch_tensor_map(k_map);
-    fms::prefetch_tensor_map(v_map);
+    fms::prefetch_maps(q_maps);
+    fms::prefetch_maps(k_maps);
+    fms::prefetch_maps(v_maps);
   }
   if constexpr (kCluster == 1) {
     __syncthreads();
@@ -176,8 +182,8 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
 
   if (warp < 4) {
     fms::decrease_registers<Tile::kProducerRegisters>();
-    if (threadIdx.x == 0) fms::produce<Tile, true>(rings, shape, schedule, rank, q_map, k_map);
-    if (threadIdx.x == 32) fms::produce<Tile, false>(rings, shape, schedule, rank, q_map, v_map);
+    if (threadIdx.x == 0) fms::produce<Tile, true>(rings, shape, schedule, rank, q_maps, k_maps);
+    if (threadIdx.x == 32) fms::produce<Tile, false>(rings, shape, schedule, rank, q_maps, v_maps);
     if constexpr (Tile::kBiasStages > 0) {
       const int warpgroup = warp - 2;
       if (threadIdx.x % 32 == 0 && warpgroup >= 0 && warpgroup < kWarpgroups) {

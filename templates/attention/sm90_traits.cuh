@@ -8,7 +8,9 @@ namespace fms {
 // What attention_forward_sm90 derives from its tile; nothing here is chosen.
 //
 // Tiles in shared memory are panels of 64 columns, rows of 128 bytes in the 128-byte swizzle, which
-// is both what one bulk copy writes and what wgmma reads. Columns past the head dim are zeros.
+// is both what one bulk copy writes and what wgmma reads. The copies of the last panel are as wide
+// as its columns are (PanelMaps); up to the next 16, where the product of queries and keys ends,
+// columns are zeros.
 // With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
 // it is the sum of the weights.
 template <int kHeadDim_, int kValueDim_, int kWarpgroups_, int kBlockN_, int kStages_,

@@ -4,119 +4,22 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <limits>
 #include <memory>
-#include <mutex>
 #include <numbers>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "runtime/ops/attention.h"
 #include "runtime/ops/attention_mods.h"
-#include "tests/runtime/expectations.h"
-#include "tests/runtime/fake_compiler.h"
-#include "tests/runtime/fake_driver/fake_driver.h"
-#include "tests/templates/fake_attention.h"
+#include "tests/templates/attention_forward_fixture.h"
 
 namespace fms::attention {
 namespace {
 
-using fms::testing::must;
-using fms::testing::must_succeed;
-
-// Makes code that the fake driver loads, and keeps the sources.
-class RecordingCompiler : public fms::testing::FakeCompiler {
- public:
-  Result<ObjectCode> compile(const CompileRequest& request, const CancelToken&) const override {
-    const std::lock_guard lock(mutex_);
-    sources.push_back(request.source);
-    ObjectCode object = fake_object(fake_forward_kernel(request.entry, mods_bytes), request.target);
-    object.compiler = fingerprint();
-    return object;
-  }
-
-  mutable std::vector<std::string> sources;
-  std::uint32_t mods_bytes = 1;
-
- private:
-  mutable std::mutex mutex_;
-};
-
-class AttentionForwardTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    use_fake_driver();
-    fake_reset();
-    device_ = must(Device::open(0));
-    remake(Policy::kDynamic);
-  }
-
-  void remake(Policy policy, std::optional<Target> target = std::nullopt) {
-    JitOptions options = fms::testing::options_in(folder_.path(), compiler_);
-    options.cache_dirs.clear();
-    options.record = folder_.path() / "recorded.jsonl";
-    options.log_level = LogLevel::kError;
-    options.policy = policy;
-    options.target = std::move(target);
-    jit_.emplace(must(Jit::create(std::move(options))));
-  }
-
-  Arguments arguments() {
-    auto* data = reinterpret_cast<std::byte*>(0x10000);
-    const Strides q = bhsd_strides(problem_.heads, problem_.seq_q, problem_.head_dim);
-    const Strides kv = bhsd_strides(problem_.kv_heads, problem_.seq_k, problem_.head_dim);
-    return {.q = data,
-            .k = data,
-            .v = data,
-            .o = data,
-            .q_strides = q,
-            .k_strides = kv,
-            .v_strides = kv,
-            .o_strides = q};
-  }
-
-  Result<void> run(const Arguments& arguments) {
-    return forward(*jit_, device_, {}, problem_, arguments);
-  }
-
-  template <typename Edit>
-  std::string refusal_after(Edit edit) {
-    Arguments changed = arguments();
-    edit(changed);
-    const Result<void> result = run(changed);
-    EXPECT_TRUE(fake_launches().empty());
-    EXPECT_EQ(fms::testing::code_of(result), ErrorCode::kInvalidArgument);
-    return fms::testing::message_of(result);
-  }
-
-  std::string recorded() const {
-    std::ifstream file(folder_.path() / "recorded.jsonl");
-    std::ostringstream text;
-    text << file.rdbuf();
-    return text.str();
-  }
-
-  fms::testing::TemporaryFolder folder_;
-  std::shared_ptr<RecordingCompiler> compiler_ = std::make_shared<RecordingCompiler>();
-  std::shared_ptr<Device> device_;
-  std::optional<Jit> jit_;
-  Problem problem_{.batch = 2, .heads = 4, .kv_heads = 2, .seq_q = 100, .seq_k = 50};
-};
-
 constexpr const char* kHidesNothing =
     "struct Mods { int member; bool mask(int, int, int, int) const { return true; } };\n";
-
-template <typename T>
-T value_of(const std::vector<std::byte>& bytes) {
-  T value;
-  EXPECT_EQ(bytes.size(), sizeof value);
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
 
 TEST_F(AttentionForwardTest, TheLaunchIsThePlansAndTheArgumentsAreTheKernels) {
   problem_.dtype = DType::kFloat32;
@@ -141,92 +44,8 @@ TEST_F(AttentionForwardTest, TheLaunchIsThePlansAndTheArgumentsAreTheKernels) {
   EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[11]), 0.125f * std::numbers::log2e_v<float>);
 }
 
-// What the fake driver makes of a description of four dimensions.
-struct FakeTensorMap {
-  std::uint64_t address, kind, shape[5], stride[4], box[5];
-
-  explicit FakeTensorMap(const std::vector<std::byte>& bytes) {
-    EXPECT_EQ(bytes.size(), 128u);
-    std::memcpy(this, bytes.data(), sizeof *this);
-  }
-  std::vector<std::uint64_t> numbers() const {
-    std::vector<std::uint64_t> all(shape, shape + 4);
-    all.insert(all.end(), stride, stride + 3);
-    all.insert(all.end(), box, box + 4);
-    return all;
-  }
-};
-
-TEST_F(AttentionForwardTest, OnHopperTheKernelIsGivenDescriptionsOfTheArrays) {
-  Arguments given = arguments();
-  given.k = reinterpret_cast<const void*>(0x20000);
-  given.v = reinterpret_cast<const void*>(0x30000);
-  must_succeed(run(given));
-  ASSERT_EQ(fake_launches().size(), 1u);
-  const FakeLaunch launch = fake_launches()[0];
-  const Plan made = must(plan(problem_, device_->info()));
-  EXPECT_EQ(launch.kernel, "attention_forward_sm90");
-  EXPECT_EQ(launch.grid, made.config.grid);
-  EXPECT_EQ(launch.block, made.config.block);
-  EXPECT_EQ(launch.dynamic_smem_bytes, made.config.dynamic_smem_bytes);
-  ASSERT_EQ(launch.arguments.size(), 13u);
-  using Numbers = std::vector<std::uint64_t>;
-  const FakeTensorMap q(launch.arguments[0]), k(launch.arguments[1]), v(launch.arguments[2]);
-  EXPECT_EQ(q.address, 0x10000u);
-  EXPECT_EQ(k.address, 0x20000u);
-  EXPECT_EQ(v.address, 0x30000u);
-  EXPECT_EQ(q.numbers(), (Numbers{64, 100, 4, 2, 128, 12800, 51200, 64, 128, 1, 1}));
-  EXPECT_EQ(k.numbers(), (Numbers{64, 50, 2, 2, 128, 6400, 12800, 64, 128, 1, 1}));
-  EXPECT_EQ(v.numbers(), k.numbers());
-  EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[3]), 0x10000u);
-  EXPECT_EQ(value_of<std::uint64_t>(launch.arguments[4]), 0u);
-  using OutputStrides = std::array<std::int64_t, 3>;
-  EXPECT_EQ(value_of<OutputStrides>(launch.arguments[5]), (OutputStrides{25600, 6400, 64}));
-  EXPECT_EQ(value_of<int>(launch.arguments[7]), 4);
-  EXPECT_EQ(value_of<int>(launch.arguments[8]), 8);
-  EXPECT_EQ(value_of<int>(launch.arguments[9]), 100);
-  EXPECT_EQ(value_of<int>(launch.arguments[10]), 50);
-  EXPECT_FLOAT_EQ(value_of<float>(launch.arguments[11]), 0.125f * std::numbers::log2e_v<float>);
-}
-
-TEST_F(AttentionForwardTest, ArraysAreDescribedOnce) {
-  must_succeed(run(arguments()));
-  const int encoded = fake_calls("cuTensorMapEncodeTiled");
-  must_succeed(run(arguments()));
-  EXPECT_EQ(fake_calls("cuTensorMapEncodeTiled"), encoded);
-}
-
+// The last panel's box is as wide as its columns are.
 // The strides of what there is one of mean nothing, and may be what the copy engine can't take.
-TEST_F(AttentionForwardTest, StridesOfDimensionsOfOneDontCount) {
-  problem_.batch = 1;
-  problem_.seq_k = 1;
-  Arguments given = arguments();
-  given.q_strides.batch = given.o_strides.batch = given.k_strides.batch = 3;
-  given.k_strides.row = given.v_strides.row = 0;
-  must_succeed(run(given));
-  ASSERT_EQ(fake_launches().size(), 1u);
-  EXPECT_EQ(fake_launches()[0].kernel, "attention_forward_sm90");
-}
-
-TEST_F(AttentionForwardTest, WhatTheCopyEngineCantReachIsForOtherKernels) {
-  const auto kernel_after = [&](auto edit) {
-    Arguments given = arguments();
-    edit(given);
-    must_succeed(run(given));
-    return fake_launches().back().kernel;
-  };
-  const std::string pointers = "attention_forward_sm80", portable = "attention_forward_simt";
-  EXPECT_EQ(kernel_after([](Arguments&) {}), "attention_forward_sm90");
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.k_strides.head = 0; }), pointers);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.q_strides.batch *= -1; }), pointers);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.v_strides.batch = std::int64_t{1} << 40; }),
-            pointers);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.v_strides.row = 68; }), portable);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.o = static_cast<std::byte*>(a.o) + 8; }), portable);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.scale = -1; }), portable);
-  EXPECT_EQ(kernel_after([](Arguments& a) { a.scale = 1e-45f; }), "attention_forward_sm90");
-}
-
 TEST_F(AttentionForwardTest, ATargetsKernelIsOneOfItsInstructions) {
   remake(Policy::kDynamic, must(Target::parse("sm_90")));
   must_succeed(run(arguments()));

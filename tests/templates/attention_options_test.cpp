@@ -241,15 +241,21 @@ TEST_P(AttentionOptionsTest, PackedSequencesAreEachTheirOwn) {
 
 // What stands beside a sequence is another user's, and may be anything.
 TEST_P(AttentionOptionsTest, NoNumberOfANeighbouringSequenceIsSeen) {
-  for (const DType dtype : cases({DType::kBFloat16, DType::kFloat32}, {DType::kFloat32})) {
-    Case c{.problem = problem(dtype, 0, 0, 64),
+  using Kind = std::pair<DType, int>;
+  for (const auto& [dtype, head_dim] : cases<Kind>({{DType::kBFloat16, 64},
+                                                    {DType::kBFloat16, 40},
+                                                    {DType::kBFloat16, 72},
+                                                    {DType::kFloat32, 64}},
+                                                   {{DType::kFloat32, 64}})) {
+    Case c{.problem = problem(dtype, 0, 0, head_dim),
            .order = Order::kRowsFirst,
            .lengths_q = {30, 41, 17},
            .lengths_k = {70, 33, 90}};
     const CaseArrays arrays(completed(c));
+    const int bytes = size_of(dtype);
     const auto rows_of_second = [&](const std::vector<std::byte>& o) {
-      const std::int64_t row = arrays.o_at.strides.row * size_of(dtype);
-      const auto begin = o.begin() + arrays.o_at.start * size_of(dtype) + 30 * row;
+      const std::int64_t row = arrays.o_at.strides.row * bytes;
+      const auto begin = o.begin() + arrays.o_at.start * bytes + 30 * row;
       return std::vector<std::byte>(begin, begin + 41 * row);
     };
     const std::vector<std::byte> clean = rows_of_second(run(c));

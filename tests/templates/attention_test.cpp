@@ -42,6 +42,32 @@ TEST_P(AttentionTest, EveryClassOfHeadDimIsRightInEveryDType) {
   }
 }
 
+// Rows that are no multiple of 128 bytes, nor, some, of 32.
+TEST_P(AttentionTest, HeadDimsInBetweenAreRightInAllForms) {
+  if (on_cpu()) GTEST_SKIP() << "has one way to copy rows";
+  for (const int head_dim : {24, 40, 72, 80, 104, 136, 200}) {
+    Problem p = problem(DType::kBFloat16, 300, 799, head_dim);
+    p.heads = 4;
+    p.kv_heads = 2;
+    verify({.problem = p, .order = Order::kGaps});
+  }
+  for (const auto& [head_dim, value_dim] :
+       {std::pair{40, 72}, {72, 24}, {104, 64}, {64, 40}, {24, 136}, {8, 16}}) {
+    Problem p = problem(DType::kFloat16, 130, 513, head_dim, Mask::kCausal);
+    p.value_dim = value_dim;
+    verify({.problem = p, .order = Order::kRowsFirst, .return_lse = false});
+  }
+  for (const int head_dim : {40, 72}) {
+    verify({.problem = problem(DType::kBFloat16, 300, 400, head_dim, Mask::kWindow),
+            .window_left = 150,
+            .window_right = 5});
+    verify({.problem = problem(DType::kBFloat16, 0, 0, head_dim, Mask::kCausal),
+            .order = Order::kRowsFirst,
+            .lengths_q = {300, 1, 0, 129},
+            .lengths_k = {400, 7, 3, 500}});
+  }
+}
+
 TEST_P(AttentionTest, EveryPairOfLengthsIsRight) {
   for (const int seq_q : cases({0, 1, 63, 64, 65, 799}, {0, 1, 65})) {
     for (const int seq_k : cases({0, 1, 64, 113, 1023}, {0, 113})) {
