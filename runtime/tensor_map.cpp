@@ -166,7 +166,7 @@ Result<TensorMap> encode(const Device& device, const TensorMapSpec& spec) {
       &encoded, element_type(spec.dtype), static_cast<cuuint32_t>(spec.rank),
       reinterpret_cast<void*>(spec.address), shape.data(), outer_strides.data(), spec.box.data(),
       steps.data(), CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle_mode(spec.swizzle),
-      CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_128B,  // 256: 3 to 7 % slower on rows of 144 bytes
       spec.fill_nan ? CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA
                     : CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   FMS_TRY_VOID(driver.check(code, "cuTensorMapEncodeTiled", [&] {

@@ -116,7 +116,11 @@ TEST(AttentionSm90PlanTest, TheTileIsTheOneThatWasMeasuredBest) {
       {64, kCausal, false, 2048, "128", "4", "2", yes, no, yes, yes, no, 229568},
       {64, kFull, true, 2048, "128", "4", "2", yes, yes, yes, no, yes, 164032},
       {64, kCausal, true, 2048, "128", "4", "2", yes, no, yes, no, no, 164032},
+      {32, kFull, false, 2048, "128", "4", "2", no, no, yes, no, no, 164032},
       {40, kFull, false, 2048, "128", "4", "2", yes, no, yes, no, no, 164032},
+      {48, kFull, false, 2048, "128", "4", "2", no, no, yes, no, yes, 164032},
+      {48, kCausal, false, 2048, "128", "4", "2", yes, no, yes, no, no, 164032},
+      {56, kFull, false, 2048, "128", "4", "2", no, yes, yes, no, yes, 164032},
       {128, kFull, false, 2048, "128", "2", "2", no, yes, yes, no, no, 196736},
       {72, kCausal, true, 2048, "128", "2", "2", no, yes, yes, no, no, 196736},
       {128, kFull, false, 512, "64", "5", "2", no, yes, no, no, no, 229600},
@@ -150,6 +154,18 @@ TEST(AttentionSm90PlanTest, TheDynamicVariantHasTheTileOfTheExactOne) {
   const Specialization s = plan(problem(64), kHopper).value().specialization;
   EXPECT_EQ(value_of(s, "kPingPong"), "false");
   EXPECT_EQ(value_of(s, "kPingPongDynamic"), "true") << "is faster there, and the same bits";
+  EXPECT_TRUE(choose_sm90_tile(problem(48)).ping_pong_dynamic);
+}
+
+TEST(AttentionSm90PlanTest, NumbersOfKeysThatPtxasCantTakeAreArguments) {
+  const auto keys = [](int head_dim, int seq_k) {
+    Problem p = problem(head_dim);
+    p.seq_k = seq_k;
+    return value_of(plan(p, kHopper).value().specialization, "kSeqK");
+  };
+  EXPECT_EQ(keys(16, 799), "dynamic");
+  EXPECT_EQ(keys(16, 1024), "1024");
+  EXPECT_EQ(keys(24, 799), "799");
 }
 
 TEST(AttentionSm90PlanTest, ATileIsChosenForBothDims) {
