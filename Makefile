@@ -17,7 +17,8 @@ python := -DFMS_BUILD_PYTHON=ON -DFMS_FMT_HEADER_ONLY=OFF \
 JOBS := $(shell nproc)
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(JOBS)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
-export CMAKE_CXX_COMPILER_LAUNCHER ?= $(shell command -v ccache)
+# In CI a clean clone would find nothing there, and headers aren't precompiled with it.
+export CMAKE_CXX_COMPILER_LAUNCHER ?= $(if $(CI),,$(shell command -v ccache))
 # Where NVRTC is, if it came as a wheel.
 export VIRTUAL_ENV := $(CURDIR)/.venv
 
