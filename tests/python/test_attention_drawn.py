@@ -88,7 +88,7 @@ def check(fms, call, move=lambda x: x, back=np.asarray):
 
 
 @pytest.mark.usefixtures("cpu")
-@settings(max_examples=120, deadline=None, derandomize=True,
+@settings(max_examples=60, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(call=calls(DIMS))
 def test_on_the_cpu(fms, call):
