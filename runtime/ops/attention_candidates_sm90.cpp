@@ -91,7 +91,7 @@ std::string impossible(const Sm90Tile& tile, const Problem& problem, const Room&
       (problem.value_columns() % 64 != 0 || problem.value_columns() >= 256 || problem.return_lse)) {
     return "a column of sums takes whole panels before it, and is no log-sum-exp";
   }
-  const std::int64_t smem = smem_bytes(tile, problem.head_dim, problem.value_columns());
+  const std::int64_t smem = smem_bytes(tile, problem);
   if (smem > room.max_smem_per_block_bytes) {
     return fmt::format("takes {} bytes of shared memory, and {} are there", smem,
                        room.max_smem_per_block_bytes);
@@ -153,7 +153,7 @@ std::vector<Candidate> sm90_candidates(const Problem& problem, const Room& room,
   for_each_tile(chosen, [&](const Sm90Tile& tile) {
     const int changed = switches_changed(tile, chosen);
     Candidate candidate{.tile = tile_to_text<Sm90Tile>(tile, kFields),
-                        .smem_bytes = smem_bytes(tile, problem.head_dim, problem.value_columns()),
+                        .smem_bytes = smem_bytes(tile, problem),
                         .registers = registers_of(tile, problem),
                         .waves = waves,
                         .cost = cycles_per_key(tile, problem) * keys_computed(tile, problem)};

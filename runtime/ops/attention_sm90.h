@@ -21,6 +21,8 @@ struct Sm90Tile {
 
 // Dynamic shared memory of a block: what Sm90AttentionTraits::kSmemBytes is on the device.
 std::int64_t smem_bytes(const Sm90Tile& tile, int head_dim, int value_dim);
+// And what slopes of problem.mods take beside that.
+std::int64_t smem_bytes(const Sm90Tile& tile, const Problem& problem);
 
 // Whether attention_forward_sm90 computes such a problem, if its arrays can be reached in bulk.
 bool is_for_sm90(const Problem& problem);

@@ -29,6 +29,7 @@
 #include "attention/sm90_maps.cuh"
 #include "attention/sm90_producer.cuh"
 #include "attention/sm90_schedule.cuh"
+#include "attention/sm90_slope.cuh"
 #include "attention/sm90_store.cuh"
 #include "attention/sm90_traits.cuh"
 #include "attention/sm90_work.cuh"
@@ -78,7 +79,9 @@ namespace fms {
 // All that the parts of the kernel are made by.
 struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN,
                                            ::kStages, ::kQueryStages, ::kCluster, ::kSumColumn,
-                                           fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0> {
+                                           fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0,
+                                           fms::kHasSlope<::Mods> && !::kSoftcap &&
+                                               !fms::kHasBiasRow<::Mods>> {
   using Element = T;
   using Mods = ::Mods;
   using SeqQ = decltype(::kSeqQ);
@@ -94,10 +97,15 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroup
   static constexpr bool kTanhApprox = ::kTanhApprox;
   static constexpr bool kPacked = ::kPacked;
   static constexpr bool kBlockTable = ::kBlockTable;
-  static constexpr bool kHasScore = fms::kHasScore<::Mods>;
-  static constexpr bool kHasScoreFunction = fms::kHasScoreFunction<::Mods>;
+  // kSlopes: the tensor cores add them, to products. What comes after a cap, or after biases, is
+  // as a function of the score.
+  static constexpr bool kHasScoreFunction =
+      fms::kHasScoreFunction<::Mods> || (fms::kHasSlope<::Mods> && !kSlopes);
+  static constexpr bool kHasScore = kHasScoreFunction || fms::kHasBiasRow<::Mods>;
   static constexpr bool kHasBiasRow = fms::kHasBiasRow<::Mods>;
   static constexpr bool kHasMask = fms::kHasMask<::Mods>;
+  // Tiles of keys are visited from the diagonal on.
+  static constexpr bool kFromDiagonal = kSlopes && !kMasked && !kBlockTable;
   // All tiles of queries, or of keys, are full.
   static constexpr bool kWholeQueries = !kPacked && SeqQ::divides_by(64 * ::kWarpgroups);
   static constexpr bool kWholeKeys = !kPacked && SeqK::divides_by(::kBlockN);
@@ -160,6 +168,7 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
     fms::fence_async_proxy();
   }
   fms::clear_last_columns(rings);
+  if constexpr (Tile::kSlopes) fms::store_columns<Tile>(smem + Tile::kColumnsAt);
   // The same in the whole warp, and the compiler is to know it.
   const int warp = __shfl_sync(0xffffffffu, int(threadIdx.x) / 32, 0);
   if (threadIdx.x == 0) {

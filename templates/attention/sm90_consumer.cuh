@@ -28,6 +28,9 @@ struct AttentionConsumer {
   typename Tile::BiasPipeline::Position bias_at;
   bool key_ready = false, value_ready = false;  // seen full ahead of time
   int next_entry = 0;                           // of a block table, read ahead of its use
+  int side = 0;                                 // AttentionSlope's, of the tile
+  float distance;                               // and its distance from the diagonal
+  float shift[2];                               // what its scores lack
 
   // In turn: a warpgroup goes on when the one before has issued its products.
   __device__ __forceinline__ void take_turn() const {
@@ -42,7 +45,8 @@ struct AttentionConsumer {
   __device__ __forceinline__ void issue_scores(AttentionFragments<Tile>& fragments,
                                                unsigned long long queries) {
     wgmma_fence();
-    multiply_keys(fragments, queries, swizzled_tile(rings.key(key_at.stage), 1024, 0));
+    multiply_keys(fragments, queries, swizzled_tile(rings.key(key_at.stage), 1024, 0),
+                  rings.columns());
   }
   __device__ __forceinline__ void issue_output(AttentionFragments<Tile>& fragments,
                                                const unsigned (&weights)[Tile::kBlockN / 4]) {
@@ -74,6 +78,17 @@ struct AttentionConsumer {
     value_ready = rings.values().is_full(next);
   }
 
+  // Of a tile, whose products are next.
+  __device__ __forceinline__ void take_side(AttentionFragments<Tile>& fragments,
+                                            const AttentionRow<Tile>& row, int entry) {
+    if constexpr (Tile::kSlopes) {
+      const int tile = row.work.tile_of(entry);
+      side = row.slope.side(tile);
+      distance = row.slope.distance(tile);
+      row.slope.shift(distance, side, shift);
+      row.slope.operand(side, fragments.slope);
+    }
+  }
   // Of a tile, whose products are in flight.
   __device__ __forceinline__ void wait_biases() const {
     if constexpr (Tile::kBiasStages > 0) {
@@ -119,8 +134,13 @@ struct AttentionConsumer {
   __device__ __forceinline__ bool weigh(const AttentionFragments<Tile>& fragments,
                                         const float (&base)[2], float (&sum)[2],
                                         unsigned (&weights)[Tile::kBlockN / 4]) const {
+    float relative[2] = {base[0], base[1]};
+    if constexpr (Tile::kSlopes) {
+      relative[0] = __fsub_rn(base[0], shift[0]);
+      relative[1] = __fsub_rn(base[1], shift[1]);
+    }
     return weigh_scores<typename Tile::Element, Tile::kPolynomials, !Tile::kSumColumn>(
-        fragments.scores, scoring.scale_log2, base, sum, weights);
+        fragments.scores, scoring.scale_log2, relative, sum, weights);
   }
   // For weights of scores whose maxima are known, after raise_max().
   __device__ __forceinline__ void weigh_anew(const AttentionFragments<Tile>& fragments,
@@ -163,9 +183,10 @@ struct AttentionConsumer {
   template <int kFrom>
   __device__ __forceinline__ bool step(AttentionFragments<Tile>& fragments, SoftmaxRows& rows,
                                        const AttentionRow<Tile>& row, int at) {
-    const int entry = next_entry;
+    const int entry = Tile::kBlockTable ? next_entry : row.work.entry(at);
     if constexpr (Tile::kBlockTable) next_entry = row.work.entry(at - 1);
     if (!key_ready) rings.keys().wait_full(key_at);
+    take_side(fragments, row, entry);
     take_turn();
     issue_scores(fragments, row.queries);
     issue_output(fragments, fragments.weights[kFrom]);
@@ -176,15 +197,16 @@ struct AttentionConsumer {
     float sum[2];
     bool too_large;
     if constexpr (Tile::kSoftcap || Tile::kHasScore || Tile::kHasMask) {
-      too_large = weigh_products(fragments, rows, row, Tile::kBlockTable ? entry : at, sum,
-                                 fragments.weights[1 - kFrom]);
+      too_large = weigh_products(fragments, rows, row, entry, sum, fragments.weights[1 - kFrom]);
     } else {
-      finish_tile<false>(fragments, false, row, Tile::kBlockTable ? entry : at);
+      finish_tile<false>(fragments, false, row, entry);
       // A row that has seen no key has the base -inf, and its weights are then infinite or NaN.
       const float base[2] = {softmax_base<Tile::kMaxLag>(rows.max[0]),
                              softmax_base<Tile::kMaxLag>(rows.max[1])};
       too_large = weigh(fragments, base, sum, fragments.weights[1 - kFrom]);
     }
+    // That the diagonal crosses the tile is seen to where it is weighed anew, not in the loop.
+    if constexpr (Tile::kSlopes) too_large |= side == 0;
     hold_wait_below<Tile::kHoldByStore>(too_large, rings.scratch());
     finish_output(fragments);
     keep_registers(fragments.weights[kFrom]);
@@ -271,7 +293,7 @@ struct AttentionConsumer {
     for (int i = 0; i < Tile::kOutputColumns / 2; ++i) fragments.output[i] = 0.0f;
     if (work.sees_none()) return;
     const unsigned query_tile = rings.query(query_at.stage) + warpgroup * 64 * 128;
-    const AttentionRow<Tile> row(shape, work, warpgroup, first_row,
+    const AttentionRow<Tile> row(shape, work, scoring.mods, warpgroup, first_row,
                                  swizzled_tile(query_tile, 1024, 0));
     int at = work.end - 1;
     const int entry = work.entry(at);
@@ -280,6 +302,7 @@ struct AttentionConsumer {
     rings.queries().wait_full(query_at);
     if constexpr (Tile::kQueryRegisters) load_queries(fragments, query_tile);
     rings.keys().wait_full(key_at);
+    take_side(fragments, row, entry);
     issue_scores(fragments, row.queries);
     wait_biases();
     finish_scores<0>(fragments);
@@ -289,12 +312,15 @@ struct AttentionConsumer {
       if (keys < Tile::kBlockN) clear_values(keys);
     }
     key_ready = value_ready = false;
-    // The first tile, and later ones of which the maxima are much larger. The latter are few:
-    // outside of the loop in steps() they don't lengthen it.
+    // The first tile, and later ones of which the maxima are much larger, or that slopes' diagonal
+    // crosses. The latter are few: outside of the loop in steps() they don't lengthen it.
 #pragma unroll 1
     do {
       float rescale[2], sum[2];
-      raise_max(fragments.scores, scoring.scale_log2, rows, rescale);
+      if constexpr (Tile::kSlopes) {
+        if (side == 0) row.slope.apply(fragments.scores, distance);
+      }
+      raise_max<Tile::kSlopes>(fragments.scores, scoring.scale_log2, rows, rescale, shift);
 #pragma unroll
       for (int i = 0; i < Tile::kOutputColumns / 2; ++i) {
         fragments.output[i] = __fmul_rn(fragments.output[i], rescale[i / 2 % 2]);

@@ -15,6 +15,7 @@ struct AttentionFragments {
   unsigned weights[2][Tile::kBlockN / 4];
   float output[Tile::kOutputColumns / 2];
   unsigned queries[Tile::kQueryRegisters ? 4 * Tile::kSteps : 1];
+  unsigned slope[4];  // the left operand of AttentionSlope's step
 };
 
 // Reads the queries of this warp, rows of the swizzled tile at `shared`, as operands of wgmma.
@@ -47,15 +48,21 @@ __device__ __forceinline__ void multiply_panel(AttentionFragments<Tile>& fragmen
   }
 }
 
-// Issues scores = q k^T, from the kFirst-th product on.
+// Issues scores = q k^T, from the kFirst-th product on, with the slope's of `columns`, if any.
 template <int kFirst = 0, typename Tile>
 __device__ __forceinline__ void multiply_keys(AttentionFragments<Tile>& fragments,
-                                              unsigned long long queries, unsigned long long keys) {
+                                              unsigned long long queries, unsigned long long keys,
+                                              unsigned columns) {
   if constexpr (kFirst < Tile::kSteps) {
     constexpr int kSteps = kFirst + 4 <= Tile::kSteps ? 4 : 1;
     multiply_panel<kFirst, kSteps>(fragments, queries, keys);
-    multiply_keys<kFirst + kSteps>(fragments, queries, keys);
+    multiply_keys<kFirst + kSteps>(fragments, queries, keys, columns);
   } else {
+    if constexpr (Tile::kSlopes) {
+      // The slope has no part in columns 8 to 15, which may be any numbers: those of 0 to 7 again.
+      Wgmma<typename Tile::Element, Tile::kBlockN>::template multiply_rs<1, true, false, 0>(
+          fragments.scores, fragments.slope, unswizzled_tile(columns, 128, 0));
+    }
     wgmma_commit();
   }
 }

@@ -5,6 +5,7 @@
 
 #include "attention/mod_functions.cuh"
 #include "attention/options.cuh"
+#include "attention/sm90_slope.cuh"
 #include "attention/sm90_work.cuh"
 #include "tile/infinity.cuh"
 #include "tile/softcap.cuh"
@@ -60,10 +61,16 @@ struct AttentionRow {
   // Tiles of keys from `from` on and below `whole` are seen whole by all rows of the warpgroup, as
   // far as the kernel's own mask goes.
   int whole, from;
+  AttentionSlope<Tile> slope;
 
   __device__ AttentionRow(const AttentionShape<Tile>& shape, const AttentionWork<Tile>& work,
-                          int warpgroup, int row, unsigned long long queries)
-      : shape(shape), work(work), row(row), queries(queries) {
+                          const typename Tile::Mods& mods, int warpgroup, int row,
+                          unsigned long long queries)
+      : shape(shape),
+        work(work),
+        row(row),
+        queries(queries),
+        slope(mods, shape, work, work.first + 64 * warpgroup, row) {
     const int first = work.first + 64 * warpgroup;
     whole = max(min(work.visible(shape, first), work.sequence.seq_k), 0) / Tile::kBlockN;
     from = 0;
@@ -179,7 +186,9 @@ struct AttentionScores {
                         score = __fadd_rn(score, number_in(mods.bias_row(batch, head, query), key));
                       }
                     }
-                    if constexpr (Tile::kHasScoreFunction) {
+                    if constexpr (fms::kHasSlope<typename Tile::Mods>) {
+                      score = sloped_score(mods, score, batch, head, query, key);
+                    } else if constexpr (Tile::kHasScoreFunction) {
                       score = mods.score(score, batch, head, query, key);
                     }
                   });

@@ -14,7 +14,8 @@ namespace fms {
 // With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
 // it is the sum of the weights.
 template <int kHeadDim_, int kValueDim_, int kWarpgroups_, int kBlockN_, int kStages_,
-          int kQueryStages_, int kCluster_, bool kSumColumn_, int kBiasStages_>
+          int kQueryStages_, int kCluster_, bool kSumColumn_, int kBiasStages_,
+          bool kSlopes_>
 struct Sm90AttentionTraits {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kValueDim = kValueDim_;
@@ -25,6 +26,7 @@ struct Sm90AttentionTraits {
   static constexpr int kCluster = kCluster_;
   static constexpr bool kSumColumn = kSumColumn_;
   static constexpr int kBiasStages = kBiasStages_;
+  static constexpr bool kSlopes = kSlopes_;
   static_assert(kHeadDim % 8 == 0 && kHeadDim <= 256, "panels are copied in rows of 16 bytes");
   static_assert(kValueDim % 8 == 0 && kValueDim <= 256, "wgmma takes N in eights up to 256");
   static_assert(kBlockN % 16 == 0 && kBlockN <= 256, "keys are K of the second product: sixteens");
@@ -59,7 +61,11 @@ struct Sm90AttentionTraits {
   using QueryPipeline = Pipeline<kQueryStages>;
   using KeyPipeline = Pipeline<kStages, kCluster>;
   static constexpr int kKeysAt = kQueryStages * kQueryBytes;
-  static constexpr int kValuesAt = kKeysAt + kStages * kKeyBytes;
+  // AttentionSlope's, in whole kilobytes. The product takes half of its operand twice, which
+  // compute-sanitizer counts as twice the bytes: those that follow must be the block's too.
+  static constexpr int kColumnsAt = kKeysAt + kStages * kKeyBytes;
+  static constexpr int kColumnBytes = kSlopes ? (kBlockN * 16 + 1023) / 1024 * 1024 : 0;
+  static constexpr int kValuesAt = kColumnsAt + kColumnBytes;
   static constexpr int kBiasPieces = kBlockN / 64;
   static constexpr int kBiasBytes = 64 * 128;  // a panel of a warpgroup's rows
   using BiasPipeline = Pipeline<kBiasStages == 0 ? 1 : kBiasStages>;

@@ -60,6 +60,7 @@ struct AttentionWork {
   int begin_ = 0;     // the first of them, in a window
   const int* table_;  // its list
   bool none = false;  // there is none: the partner of a middle tile
+  int whole_ = 0, turn_ = 0;  // from the diagonal: whole tiles of keys, and how far it is from last
 
   __device__ AttentionWork(const AttentionShape<Tile>& shape, const AttentionPlace<Tile>& place,
                            unsigned position, int rank) {
@@ -86,6 +87,11 @@ struct AttentionWork {
       const int last = min(first + Tile::kBlockM, sequence.seq_q) - 1;
       const int keys = min(sequence.seq_k, visible(shape, last));
       end = (max(keys, 0) + Tile::kBlockN - 1) / Tile::kBlockN;
+      if constexpr (Tile::kFromDiagonal) {
+        whole_ = sequence.seq_k / Tile::kBlockN;
+        const int middle = diagonal(first + Tile::kBlockM / 2) / Tile::kBlockN;
+        turn_ = whole_ - 1 - min(max(middle, 0), whole_ - 1);
+      }
       if constexpr (Tile::kWindow) begin_ = min(max(unseen(shape, first), 0) / Tile::kBlockN, end);
     }
   }
@@ -97,6 +103,12 @@ struct AttentionWork {
   // function must be asked. With a table, as two halves of one word.
   __device__ int entry(int at) const {
     if constexpr (Tile::kBlockTable) return at < 0 ? 0 : table_[end - 1 - at];
+    if constexpr (Tile::kFromDiagonal) {
+      // Scores fall off on both sides: maxima seldom grow after the first tile. Down from the
+      // diagonal, then down to it from the end; a tile that isn't whole comes first in any case.
+      if (at >= whole_) return at;
+      return at < turn_ ? at - turn_ + whole_ : at - turn_;
+    }
     return at;
   }
   static __device__ int tile_of(int entry) { return Tile::kBlockTable ? entry >> 1 : entry; }
@@ -166,6 +178,7 @@ struct AttentionRings {
   __device__ unsigned bias(int warpgroup, unsigned stage) const {
     return smem + Tile::kBiasesAt + (warpgroup * Tile::kBiasStages + stage) * Tile::kBiasBytes;
   }
+  __device__ unsigned columns() const { return smem + Tile::kColumnsAt; }
   __device__ unsigned scratch() const {  // of this consumer warp
     return smem + Tile::kScratchAt + 4 * (threadIdx.x / 32 - 4);
   }

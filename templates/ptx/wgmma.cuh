@@ -89,6 +89,15 @@ __device__ inline unsigned long long swizzled_tile(unsigned shared, unsigned ato
          static_cast<unsigned long long>(panel_stride / 16) << 16 | (shared & 0x3ffff) / 16;
 }
 
+// Of a tile without swizzle: blocks of eight rows of eight elements, 128 bytes in a row.
+// `row_stride` leads to the next eight rows, `column_stride` to the next eight elements of the
+// inner dimension; either may be 0.
+__device__ inline unsigned long long unswizzled_tile(unsigned shared, unsigned row_stride,
+                                                     unsigned column_stride) {
+  return static_cast<unsigned long long>(row_stride / 16) << 32 |
+         static_cast<unsigned long long>(column_stride / 16) << 16 | (shared & 0x3ffff) / 16;
+}
+
 // Wgmma<T, N>, of T __half or __nv_bfloat16:
 //
 //   multiply_ss<kSteps, kAccumulate, kTransposeB, kStepA, kStepB>(d, a, b)

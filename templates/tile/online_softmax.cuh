@@ -40,11 +40,13 @@ __device__ inline float softmax_base(float max) {
   return __fadd_rn(max, float(kMaxLag - 1));
 }
 
-// Makes the maxima of `rows` those of the tile too. What was weighted before is to be multiplied by
-// `rescale`. REQUIRES: scale_log2 > 0.
-template <int kScores>
+// Makes the maxima of `rows` those of the tile too, whose scores are scale_log2 * score, and, if
+// kShifts, `shift` more.
+// What was weighted before is to be multiplied by `rescale`. REQUIRES: scale_log2 > 0.
+template <bool kShifts = false, int kScores>
 __device__ __forceinline__ void raise_max(const float (&scores)[kScores], float scale_log2,
-                                          SoftmaxRows& rows, float (&rescale)[2]) {
+                                          SoftmaxRows& rows, float (&rescale)[2],
+                                          const float (&shift)[2] = {0.0f, 0.0f}) {
   // Two chains a row: one would wait for each result.
   float chain[4] = {scores[0], scores[1], scores[2], scores[3]};
 #pragma unroll
@@ -52,7 +54,8 @@ __device__ __forceinline__ void raise_max(const float (&scores)[kScores], float 
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
     const float tile_max = lanes_max<4>(fmaxf(chain[2 * r], chain[2 * r + 1]));
-    const float max = fmaxf(rows.max[r], __fmul_rn(tile_max, scale_log2));
+    const float max = fmaxf(rows.max[r], kShifts ? fmaf(tile_max, scale_log2, shift[r])
+                                                  : __fmul_rn(tile_max, scale_log2));
     // Without a key so far: -inf - -inf would be NaN.
     rescale[r] = max == -infinity() ? 1.0f : exp2_approx(__fsub_rn(rows.max[r], max));
     rows.max[r] = max;

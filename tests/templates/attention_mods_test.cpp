@@ -165,6 +165,16 @@ TEST_F(AttentionModsCompileTest, AFunctionThatCantBeCalledIsAnErrorAndNotNone) {
   EXPECT_NE(complaint("struct Mods { float score(float s, int, int, int, int) { return s; } };")
                 .find("Mods::score must be"),
             std::string::npos);
+  EXPECT_NE(complaint("struct Mods { float slope(int, int) const { return 1; } };")
+                .find("Mods::slope must be"),
+            std::string::npos);
+  EXPECT_NE(complaint("struct Mods {\n"
+                      "  float slope(int, int) const { return 1; }\n"
+                      "  int slope_offset(int) const { return 0; }\n"
+                      "  float score(float s, int, int, int, int) const { return s; }\n"
+                      "};\n")
+                .find("Mods has slope and score"),
+            std::string::npos);
   EXPECT_NE(complaint("struct Mods { int nothing; };").find("none of the functions score"),
             std::string::npos);
 }
@@ -175,6 +185,17 @@ TEST_F(AttentionModsCompileTest, AStructOfNoMembersIsEnough) {
                       "};\n"),
             "");
   EXPECT_EQ(complaint(kAlibi), "");
+}
+
+TEST_F(AttentionModsCompileTest, SlopesStandBesideBiasesAndMasks) {
+  EXPECT_EQ(complaint("struct Mods {\n"
+                      "  const T* biases;\n"
+                      "  float slope(int, int head) const { return 1.0f / float(head + 1); }\n"
+                      "  int slope_offset(int) const { return 0; }\n"
+                      "  const T* bias_row(int, int, int) const { return biases; }\n"
+                      "  bool mask(int, int, int query, int key) const { return query >= key; }\n"
+                      "};\n"),
+            "");
 }
 
 }  // namespace

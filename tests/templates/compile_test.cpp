@@ -336,6 +336,14 @@ struct Mods {
   }
 }
 
+TEST_P(Sm90FormsCompileTest, Slopes) {
+  for (const int head_dim : {64, 128}) {
+    attention::Problem p = problem(DType::kBFloat16, head_dim, 4096);
+    p.mods = attention::Mods::embedded("alibi").value();
+    compile_dynamic(p);
+  }
+}
+
 std::string sm90_case_name(const ::testing::TestParamInfo<Sm90Case>& info) {
   constexpr const char* kNames[] = {"Full", "Causal", "CausalTopLeft", "Window"};
   return std::string(kNames[static_cast<int>(info.param.mask)]) +

@@ -17,17 +17,6 @@ FLEX = "torch Flex"
 ON_CUDA = [Shape(4, 16, 4096, head_dim, False) for head_dim in (128, 64)]
 ON_CPU = [Shape(1, 2, 256, 64, False)]
 
-# Indices as floats: as ints each is converted at each score.
-_ALIBI = """
-struct Mods {
-  const float* slopes;
-  __device__ float score(float score, int, int head, float query, float key) const {
-    return score + slopes[head] * (key - query);
-  }
-};
-"""
-
-
 @dataclass(frozen=True)
 class Case:
     """One option.
@@ -180,10 +169,10 @@ class OptionsBench:
         yield Case("plain", ours(), (None, None), everything)
         yield Case("causal", ours(causal=True), (None, is_before), causal_pairs)
         slopes = torch.tensor([2 ** (-8 * (h + 1) / heads) for h in range(heads)], device=q.device)
-        alibi = _mods.mods(_ALIBI, slopes=slopes)
+        alibi = _mods.mods("alibi", slopes=slopes, offset=0)
 
         def linear(s: Any, b: Any, h: Any, i: Any, j: Any) -> Any:
-            return s + slopes[h] * (j - i)
+            return s - slopes[h] * (i - j).abs()
 
         yield Case("ALiBi", ours(mods=alibi), (linear, None), everything)
         yield Case("ALiBi, causal", ours(mods=alibi, causal=True), (linear, is_before),

@@ -7,10 +7,8 @@ struct Mods {
   const float* slopes;
   int offset;
 
-  // Indices as floats: to convert an int the tensor cores' kernels would wait for.
-  __device__ float score(float score, int, int head, float query, float key) const {
-    return score - slopes[head] * fabsf(query + float(offset) - key);
-  }
+  __device__ float slope(int, int head) const { return slopes[head]; }
+  __device__ int slope_offset(int) const { return offset; }
 };
 
 #endif  // FMS_ATTENTION_MODS_ALIBI_CUH_
