@@ -111,7 +111,10 @@ def mods(source: str | os.PathLike[str], **fields: Any) -> Mods:
         ''', slopes=slopes)
 
     ``score`` is given softmax_scale * q k^T, capped by softcap if there is one, in natural units,
-    and gives what takes its place; -inf hides the key. ``mask`` says whether the query sees the
+    and gives what takes its place; -inf hides the key. In its place there may be
+    ``float slope(int batch, int head) const`` and ``int slope_offset(int batch) const``, for ALiBi:
+    the slope times ``|query + slope_offset - key|`` is subtracted, on Hopper by the tensor cores at
+    next to no cost. ``mask`` says whether the query sees the
     key; a causal or a window mask must allow it too. Both are called with indices within the
     sequence (also of packed ones), head being that of the query. They compile into the kernel:
     errors point to the source's lines.

@@ -175,12 +175,15 @@ Sm90Tile choose_sm90_tile(const Problem& problem) {
   // With larger head dims there is no room for biases, and functions read them where they are.
   if (widest > 128 || problem.mods == nullptr || !problem.mods->names("bias_map")) return tile;
   tile.bias_stages = 4;  // two tiles, or four of few keys
-  tile.sum_column = false;
   if (widest <= 64) {
     tile.stages = 3;
-  } else {
+    if (tile.sum_column) tile.query_stages = 1;
+    tile.query_registers = tile.sum_column && problem.mask == Mask::kFull;
+  } else if (has_few_keys(problem)) {
     tile.query_stages = 1;
     tile.stages = std::min(tile.stages, 4);
+  } else {
+    tile.bias_stages = 2;  // queries ahead are worth more: 0.81 of plain instead of 0.79
   }
   return tile;
 }

@@ -104,6 +104,8 @@ struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroup
   static constexpr bool kHasScore = kHasScoreFunction || fms::kHasBiasRow<::Mods>;
   static constexpr bool kHasBiasRow = fms::kHasBiasRow<::Mods>;
   static constexpr bool kHasMask = fms::kHasMask<::Mods>;
+  // Tiles of queries with the same biases are computed at the same time.
+  static constexpr bool kSharesBiases = kBiasStages > 0 && !kPacked;
   // Tiles of keys are visited from the diagonal on.
   static constexpr bool kFromDiagonal = kSlopes && !kMasked && !kBlockTable;
   // All tiles of queries, or of keys, are full.
@@ -151,8 +153,9 @@ extern "C" __global__ void __launch_bounds__(fms::AttentionTile::kThreads, 1)
   using Tile = fms::AttentionTile;
   extern __shared__ __align__(1024) unsigned char smem[];
   const fms::AttentionRings<Tile> rings{fms::shared_address(smem)};
-  const fms::AttentionShape<Tile> shape{options, heads, batch_heads, kSeqQ(seq_q_argument),
-                                        kSeqK(seq_k_argument)};
+  fms::AttentionShape<Tile> shape{options, heads, batch_heads, kSeqQ(seq_q_argument),
+                                  kSeqK(seq_k_argument)};
+  fms::note_shared_biases(shape, mods);
   const int rank = kCluster == 1 ? 0 : int(fms::cluster_rank());
   fms::TileSchedule<Tile::kPairs> schedule{int(gridDim.x) / kCluster, int(blockIdx.x) / kCluster};
 

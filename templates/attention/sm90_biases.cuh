@@ -9,6 +9,18 @@
 
 namespace fms {
 
+// Has the schedule go through those batches, or heads, abreast that have the same biases.
+template <typename Tile>
+__device__ inline void note_shared_biases(AttentionShape<Tile>& shape,
+                                          const typename Tile::Mods& mods) {
+  if constexpr (Tile::kSharesBiases) {
+    shape.batches_share = mods.map_batch(1) == 0;
+    const bool heads_share = !shape.batches_share && mods.map_head(1) == 0;
+    const int batches = shape.batch_heads / shape.heads;
+    shape.sharers = shape.batches_share ? batches : heads_share ? shape.heads : 1;
+  }
+}
+
 // One thread: loads what its warpgroup will ask for, panels of its 64 queries by 64 keys, ahead of
 // it.
 template <typename Tile>

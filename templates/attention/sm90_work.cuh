@@ -12,6 +12,9 @@ template <typename Tile>
 struct AttentionShape {
   const AttentionOptions& options;
   int heads, batch_heads, seq_q, seq_k;  // of packed sequences the longest ones
+  // With kSharesBiases: how many batches, or else heads, have the same biases.
+  int sharers = 1;
+  bool batches_share = false;
 
   __device__ int tiles_q() const { return (seq_q + Tile::kBlockM - 1) / Tile::kBlockM; }
   // A cluster computes neighbouring tiles.
@@ -67,10 +70,10 @@ struct AttentionWork {
     if constexpr (Tile::kPacked) {
       position -= place.before;
       const AttentionShape<Tile> own = place.of_this(shape);
-      choose(own.units(), own.heads, position);
+      choose(own, position);
       batch = place.batch;
     } else {
-      const unsigned batch_head = choose(shape.units(), shape.batch_heads, position);
+      const unsigned batch_head = choose(shape, position);
       // Unsigned: half the instructions of a division.
       batch = int(batch_head / unsigned(shape.heads));
       head = int(batch_head) - batch * shape.heads;
@@ -134,14 +137,31 @@ struct AttentionWork {
     return row + sequence.seq_k - sequence.seq_q;
   }
 
+  // Of rows of `length` positions, one for each batch and head: the row of a position, which then
+  // counts within that. Rows with the same biases go abreast, so that these come from memory once.
+  static __device__ unsigned take_row(const AttentionShape<Tile>& shape, unsigned length,
+                                      unsigned& position) {
+    if constexpr (Tile::kSharesBiases) {
+      const unsigned sharers = shape.sharers;
+      const unsigned group = position / (length * sharers);
+      const unsigned rest = position - group * (length * sharers);
+      position = rest / sharers;
+      const unsigned member = rest - position * sharers;
+      return shape.batches_share ? member * shape.heads + group : group * sharers + member;
+    }
+    const unsigned row = position / length;
+    position -= row * length;
+    return row;
+  }
+
   // Leaves the number of the tile, in units of a cluster, in `first`.
-  __device__ unsigned choose(unsigned units, unsigned batch_heads, unsigned position) {
+  __device__ unsigned choose(const AttentionShape<Tile>& shape, unsigned position) {
+    const unsigned units = shape.units(), batch_heads = shape.batch_heads;
     unsigned unit, batch_head;
     if constexpr (Tile::kPairs) {
       // A long and a short tile of a head in turn: pairs are alike, neighbours share their keys.
-      const unsigned half = (units + 1) / 2;
-      batch_head = position / 2 / half;
-      unit = position / 2 - batch_head * half;
+      unit = position / 2;
+      batch_head = take_row(shape, (units + 1) / 2, unit);
       none = position % 2 == 1 && unit == units - 1 - unit;
       if (position % 2 == 0) unit = units - 1 - unit;
     } else if constexpr (Tile::kUneven) {
@@ -153,8 +173,8 @@ struct AttentionWork {
       unit = units - 1 - rest / width;
       batch_head = band + rest % width;
     } else {
-      batch_head = position / units;
-      unit = position - batch_head * units;
+      unit = position;
+      batch_head = take_row(shape, units, unit);
     }
     first = int(unit);
     head = int(batch_head);

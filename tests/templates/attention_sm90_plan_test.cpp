@@ -210,13 +210,31 @@ TEST(AttentionSm90PlanTest, BiasesThatCanBeCopiedAsTilesHaveRoomUpToHeadDim128) 
         p.seq_k = seq_k;
         p.mask = mask;
         const Sm90Tile tile = choose_sm90_tile(p);
-        EXPECT_EQ(tile.bias_stages, head_dim <= 128 ? 4 : 0);
+        EXPECT_EQ(tile.bias_stages, head_dim > 128 ? 0 : head_dim > 64 && seq_k > 512 ? 2 : 4);
         EXPECT_LE(smem_bytes(tile, head_dim, head_dim), 227 << 10) << head_dim;
       }
     }
   }
   p.mods = some_mods();
   EXPECT_EQ(choose_sm90_tile(p).bias_stages, 0);
+}
+
+// The tensor cores add them, for which there is room.
+TEST(AttentionSm90PlanTest, SlopesAloneTakeTheTileOfNoFunctions) {
+  for (int head_dim = 8; head_dim <= 256; head_dim += 8) {
+    for (const int seq_k : {512, 2048}) {
+      for (const Mask mask : kMasks) {
+        Problem p = problem(head_dim);
+        p.seq_k = seq_k;
+        p.mask = mask;
+        Sm90Tile plain = choose_sm90_tile(p);
+        p.mods = Mods::embedded("alibi").value();
+        if (mask != Mask::kFull) plain.query_registers = false;
+        EXPECT_EQ(choose_sm90_tile(p), plain) << head_dim;
+        EXPECT_LE(smem_bytes(plain, p), 227 << 10) << head_dim;
+      }
+    }
+  }
 }
 
 TEST(AttentionSm90PlanTest, TilesInAWindowAreAlikeAndNeedNoPairs) {
