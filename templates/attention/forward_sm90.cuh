@@ -77,11 +77,11 @@ FMS_BOOL(kBlockTable, false, "a table lists the tiles of keys that each tile of 
 namespace fms {
 
 // All that the parts of the kernel are made by.
-struct AttentionTile : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN,
-                                           ::kStages, ::kQueryStages, ::kCluster, ::kSumColumn,
-                                           fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0,
-                                           fms::kHasSlope<::Mods> && !::kSoftcap &&
-                                               !fms::kHasBiasRow<::Mods>> {
+struct AttentionTile
+    : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN, ::kStages,
+                          ::kQueryStages, ::kCluster, ::kSumColumn,
+                          fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0,
+                          fms::kHasSlope<::Mods> && !::kSoftcap && !fms::kHasBiasRow<::Mods>> {
   using Element = T;
   using Mods = ::Mods;
   using SeqQ = decltype(::kSeqQ);

@@ -10,9 +10,9 @@
 //     __device__ float score(float score, int batch, int head, int query, int key) const;
 //     // Numbers that are added to the scores of a query, one for each key, before `score`.
 //     __device__ const float* bias_row(int batch, int head, int query) const;
-//     // ALiBi, in place of `score`: slope(batch, head) times the distance of the query and the key,
-//     // which is |query + slope_offset(batch) - key|, is subtracted from the score, after
-//     // `bias_row`. On Hopper that costs next to nothing.
+//     // ALiBi, in place of `score`: slope(batch, head) times the distance of query and key, which
+//     // is |query + slope_offset(batch) - key|, is subtracted from the score, after `bias_row`. On
+//     // Hopper that costs next to nothing.
 //     __device__ float slope(int batch, int head) const;
 //     __device__ int slope_offset(int batch) const;
 //     // Whether the query sees the key; the kernel's own mask must allow it too.

@@ -99,13 +99,28 @@ struct AttentionConsumer {
       }
     }
   }
-  template <int kFirst>
-  __device__ __forceinline__ void add_piece(AttentionFragments<Tile>& fragments) {
+  template <int kFirst = 0>
+  __device__ __forceinline__ void add_pieces(AttentionFragments<Tile>& fragments,
+                                             typename Tile::BiasPipeline::Position at) const {
     add_biases<typename Tile::Element, kFirst>(fragments.scores, scoring.natural(),
-                                               rings.bias(warpgroup, bias_at.stage));
-    rings.biases(warpgroup).release(bias_at);
-    bias_at.step();
-    if constexpr (kFirst + 32 < Tile::kBlockN / 2) add_piece<kFirst + 32>(fragments);
+                                               rings.bias(warpgroup, at.stage));
+    if constexpr (Tile::kBiasesAtOnce) {
+      fence_async_proxy();
+      rings.biases(warpgroup).release(at);
+    }
+    at.step();
+    if constexpr (kFirst + 32 < Tile::kBlockN / 2) add_pieces<kFirst + 32>(fragments, at);
+  }
+  // When what was read of a tile has been used, and not only asked for: an arrival at a barrier
+  // doesn't wait for loads before it, and copies into their buffer overtook them (7 of 40 runs
+  // differed at head dim 128). A fence waits, where the next tile can't wait so long.
+  __device__ __forceinline__ void release_biases() {
+    if constexpr (Tile::kBiasStages > 0) {
+#pragma unroll
+      for (int piece = 0; piece < Tile::kBiasPieces; ++piece, bias_at.step()) {
+        if constexpr (!Tile::kBiasesAtOnce) rings.biases(warpgroup).release(bias_at);
+      }
+    }
   }
   // All that products go through but masks.
   template <bool kEdge>
@@ -113,7 +128,7 @@ struct AttentionConsumer {
                                                const AttentionRow<Tile>& row, int entry) {
     scoring.cap_all(fragments.scores, large);
     if constexpr (Tile::kBiasStages > 0) {
-      add_piece<0>(fragments);
+      add_pieces(fragments, bias_at);
     }
     scoring.template apply<kEdge>(fragments.scores, row, entry);
   }
@@ -208,6 +223,7 @@ struct AttentionConsumer {
     // That the diagonal crosses the tile is seen to where it is weighed anew, not in the loop.
     if constexpr (Tile::kSlopes) too_large |= side == 0;
     hold_wait_below<Tile::kHoldByStore>(too_large, rings.scratch());
+    release_biases();  // all are in what was just asked
     finish_output(fragments);
     keep_registers(fragments.weights[kFrom]);
     if (too_large) return false;
@@ -312,6 +328,8 @@ struct AttentionConsumer {
       if (keys < Tile::kBlockN) clear_values(keys);
     }
     key_ready = value_ready = false;
+    if constexpr (Tile::kBiasStages > 0 && !Tile::kBiasesAtOnce) fence_async_proxy();
+    release_biases();
     // The first tile, and later ones of which the maxima are much larger, or that slopes' diagonal
     // crosses. The latter are few: outside of the loop in steps() they don't lengthen it.
 #pragma unroll 1

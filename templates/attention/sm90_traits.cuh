@@ -14,8 +14,7 @@ namespace fms {
 // With kSumColumn a tile of values has one more panel, whose first column is ones: the product with
 // it is the sum of the weights.
 template <int kHeadDim_, int kValueDim_, int kWarpgroups_, int kBlockN_, int kStages_,
-          int kQueryStages_, int kCluster_, bool kSumColumn_, int kBiasStages_,
-          bool kSlopes_>
+          int kQueryStages_, int kCluster_, bool kSumColumn_, int kBiasStages_, bool kSlopes_>
 struct Sm90AttentionTraits {
   static constexpr int kHeadDim = kHeadDim_;
   static constexpr int kValueDim = kValueDim_;
@@ -68,6 +67,8 @@ struct Sm90AttentionTraits {
   static constexpr int kValuesAt = kColumnsAt + kColumnBytes;
   static constexpr int kBiasPieces = kBlockN / 64;
   static constexpr int kBiasBytes = 64 * 128;  // a panel of a warpgroup's rows
+  // The buffers of a tile's biases are those of the next one's.
+  static constexpr bool kBiasesAtOnce = kBiasStages < 2 * kBiasPieces;
   using BiasPipeline = Pipeline<kBiasStages == 0 ? 1 : kBiasStages>;
   static constexpr int kBiasBarrierBytes = kBiasStages == 0 ? 0 : BiasPipeline::kBytes;
   static constexpr int kBiasesAt = kValuesAt + kStages * kValueBytes;

@@ -59,10 +59,10 @@ template <typename Tile>
 struct AttentionWork {
   int batch, head, first;  // first: query
   AttentionSequence sequence;
-  int end;            // of the tiles of keys to visit, or, with a table, their number
-  int begin_ = 0;     // the first of them, in a window
-  const int* table_;  // its list
-  bool none = false;  // there is none: the partner of a middle tile
+  int end;                    // of the tiles of keys to visit, or, with a table, their number
+  int begin_ = 0;             // the first of them, in a window
+  const int* table_;          // its list
+  bool none = false;          // there is none: the partner of a middle tile
   int whole_ = 0, turn_ = 0;  // from the diagonal: whole tiles of keys, and how far it is from last
 
   __device__ AttentionWork(const AttentionShape<Tile>& shape, const AttentionPlace<Tile>& place,

@@ -55,7 +55,7 @@ __device__ __forceinline__ void raise_max(const float (&scores)[kScores], float 
   for (int r = 0; r < 2; ++r) {
     const float tile_max = lanes_max<4>(fmaxf(chain[2 * r], chain[2 * r + 1]));
     const float max = fmaxf(rows.max[r], kShifts ? fmaf(tile_max, scale_log2, shift[r])
-                                                  : __fmul_rn(tile_max, scale_log2));
+                                                 : __fmul_rn(tile_max, scale_log2));
     // Without a key so far: -inf - -inf would be NaN.
     rescale[r] = max == -infinity() ? 1.0f : exp2_approx(__fsub_rn(rows.max[r], max));
     rows.max[r] = max;

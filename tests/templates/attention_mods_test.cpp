@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/ops/attention_plan.h"
+#include "runtime/ops/attention_sm90.h"
 #include "tests/templates/toolkit.h"
 
 namespace fms::attention {
@@ -128,6 +129,19 @@ TEST(AttentionModsTest, ATableIsWarmedWithItsKernel) {
   EXPECT_EQ(variants[0].kernel_template().name(), "attention_block_table");
   EXPECT_EQ(variants[0].value("kBlockM").as_integer(), variants[1].value("kBlockM").as_integer());
   EXPECT_TRUE(variants[1].value("kBlockTable").as_boolean());
+}
+
+// Hopper's tensor cores add them, for which there is room.
+TEST(AttentionModsTest, SlopesAloneTakeTheTileOfNoFunctions) {
+  for (int head_dim = 8; head_dim <= 256; head_dim += 8) {
+    for (const int seq_k : {512, 2048}) {
+      Problem p{.seq_q = 128, .seq_k = seq_k, .head_dim = head_dim};
+      const Sm90Tile plain = choose_sm90_tile(p);
+      p.mods = Mods::embedded("alibi").value();
+      EXPECT_EQ(choose_sm90_tile(p), plain) << head_dim;
+      EXPECT_LE(smem_bytes(plain, p), 227 << 10) << head_dim;
+    }
+  }
 }
 
 // What the compiler says of a user's text.

@@ -219,24 +219,6 @@ TEST(AttentionSm90PlanTest, BiasesThatCanBeCopiedAsTilesHaveRoomUpToHeadDim128) 
   EXPECT_EQ(choose_sm90_tile(p).bias_stages, 0);
 }
 
-// The tensor cores add them, for which there is room.
-TEST(AttentionSm90PlanTest, SlopesAloneTakeTheTileOfNoFunctions) {
-  for (int head_dim = 8; head_dim <= 256; head_dim += 8) {
-    for (const int seq_k : {512, 2048}) {
-      for (const Mask mask : kMasks) {
-        Problem p = problem(head_dim);
-        p.seq_k = seq_k;
-        p.mask = mask;
-        Sm90Tile plain = choose_sm90_tile(p);
-        p.mods = Mods::embedded("alibi").value();
-        if (mask != Mask::kFull) plain.query_registers = false;
-        EXPECT_EQ(choose_sm90_tile(p), plain) << head_dim;
-        EXPECT_LE(smem_bytes(plain, p), 227 << 10) << head_dim;
-      }
-    }
-  }
-}
-
 TEST(AttentionSm90PlanTest, TilesInAWindowAreAlikeAndNeedNoPairs) {
   const Plan made = plan(problem(128, Mask::kWindow), kHopper).value();
   EXPECT_EQ(value_of(made.specialization, "kSchedule"), "kSnake");
