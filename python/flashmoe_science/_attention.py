@@ -23,6 +23,7 @@ def attention(
     softcap: float = 0.0,
     sinks: Any = None,
     bias: Any = None,
+    alibi_slopes: Any = None,
     mods: Mods | None = None,
     block_table: BlockTable | None = None,
     cu_seqlens_q: Any = None,
@@ -57,6 +58,9 @@ def attention(
             a key with no value, and in the log-sum-exp.
         bias: added to the scores: of float32 or q's type, any shape that broadcasts to (batch,
             heads, seq_q, seq_k), which nobody copies; -inf hides a key.
+        alibi_slopes: float32, (heads,) or (batch, heads), on q's device: ALiBi, as FlashAttention
+            has it. slope * |i + seq_k - seq_q - j| is subtracted from the score of query i and key
+            j, of packed sequences with each one's lengths. Not with bias or mods.
         mods: functions of scores and masks of one's own: see :func:`flashmoe_science.mods`.
         block_table: which tiles the mask of mods leaves: see :func:`block_table`.
         cu_seqlens_q: int32, (batch + 1,), on q's device: sequences of several lengths lie one
@@ -85,6 +89,11 @@ def attention(
         ArgumentError: an argument isn't an array.
         CompileError: mods don't compile.
     """
+    if alibi_slopes is not None:
+        mods = _slopes(
+            alibi_slopes, mods, bias, q=q, k=k, layout=layout, cu_seqlens_q=cu_seqlens_q,
+            cu_seqlens_k=cu_seqlens_k,
+        )  # fmt: skip
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(q, torch.Tensor):
         if (
@@ -139,6 +148,19 @@ def flash_attention_science(
 
 
 # What of the package is imported when it is needed: a first call is to take few milliseconds.
+
+
+def _slopes(slopes: Any, mods: Any, bias: Any, **arrays: Any) -> Any:
+    """The functions of alibi_slopes."""
+    from ._alibi import alibi
+    from ._errors import InvalidArgumentError
+
+    if mods is not None or bias is not None:
+        raise InvalidArgumentError(
+            "can't compute attention with alibi_slopes and mods or bias: have a function slope "
+            "beside those of mods"
+        )
+    return alibi(slopes, **arrays)
 
 
 def _direct() -> Any:
