@@ -34,9 +34,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import _native as _native  # a few milliseconds, which a first call isn't to wait for
-
 __version__ = "0.1.0"
+
+# A few milliseconds, which a first call isn't to wait for. By name: mypy follows no circle.
+importlib.import_module(f"{__name__}._native")
 
 # Where each public name lives. Modules are imported when a name of theirs is first used.
 _HOMES = {
