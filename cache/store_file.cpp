@@ -153,6 +153,11 @@ Result<std::optional<OpenStore>> try_open(const StoreFile& where) {
       OpenStore{.database = *std::move(database), .identity = *identity, .journal_mode = *mode});
 }
 
+bool is_still(const StoreFile& where, const Result<FileIdentity>& before) {
+  const auto now = identity_of(where.file);
+  return now && before ? now->same_file(*before) : now.has_value() == before.has_value();
+}
+
 Result<OpenStore> open_as(const StoreFile& where, Access access) {
   FMS_TRY(const FileIdentity identity, identity_of(where.file));
   const auto trusted = check_trusted_file(where.file);
@@ -189,8 +194,12 @@ bool OpenStore::still_there(const StoreFile& where) const {
 
 Result<OpenStore> open_store(const StoreFile& where) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    FMS_TRY(std::optional<OpenStore> store, try_open(where));
-    if (store) return *std::move(store);
+    const auto before = identity_of(where.file);
+    auto store = try_open(where);
+    if (store && *store) return **std::move(store);
+    // Another process may have moved the file aside, or put a new one there, in the middle of this.
+    if (!store && (attempt == kAttempts - 1 || is_still(where, before)))
+      return std::unexpected(std::move(store).error());
   }
   return std::unexpected(cant(where, ErrorCode::kCorrupt,
                               "it was damaged each time it was made anew; check the disk"));
