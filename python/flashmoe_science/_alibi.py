@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._attention_checks import BATCH_AXIS, HEAD_AXIS, ROW_AXIS
 from ._errors import InvalidArgumentError
 from ._mods import Mods, mods
 
@@ -23,8 +24,6 @@ struct Mods {
   }
 };
 """
-# Where each layout has the batch, the sequence and the heads.
-_PLACES = {"bshd": (0, 1, 2), "bhsd": (0, 2, 1), "sbhd": (1, 0, 2)}
 
 
 def alibi(
@@ -35,12 +34,11 @@ def alibi(
     None where q and k aren't what they must be, of which the call says more.
     """
     rank = 4 if cu_seqlens_q is None else 3
-    if layout not in _PLACES or any(len(getattr(x, "shape", ())) != rank for x in (q, k)):
+    if layout not in HEAD_AXIS or any(len(getattr(x, "shape", ())) != rank for x in (q, k)):
         return None
     if cu_seqlens_q is None:
-        batch_at, seq_at, heads_at = _PLACES[layout]
-        batch, heads = q.shape[batch_at], q.shape[heads_at]
-        offset = k.shape[seq_at] - q.shape[seq_at]
+        batch, row = q.shape[BATCH_AXIS[layout]], ROW_AXIS[layout]
+        heads, offset = q.shape[HEAD_AXIS[layout]], k.shape[row] - q.shape[row]
     else:
         batch, heads, offset = len(cu_seqlens_q) - 1, q.shape[1], 0
         cu_seqlens_k = cu_seqlens_q if cu_seqlens_k is None else cu_seqlens_k

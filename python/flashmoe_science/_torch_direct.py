@@ -38,10 +38,7 @@ def direct(
     q: Any, k: Any, v: Any, scale: float | None, causal: Causal, is_bhsd: bool
 ) -> Any:  # fmt: skip
     """Attention without options, where nothing but the kernel would take note; else None."""
-    if (  # _is_watched(), of which the call would be a hundredth of this one
-        is_dynamo_compiling() or _count_modes() > 0 or _functorch_level() is not None
-        or forward_ad._current_level >= 0 or _tracing_state() is not None
-    ):  # fmt: skip
+    if _is_watched():
         return None
     mask = 1 if causal is True else 0 if causal is False else plain_mask_of(causal)
     return _direct(
