@@ -33,6 +33,9 @@ void before_fork() {
 
 void after_fork() { gate().mutex.unlock(); }
 
+// Not with the first member: a fork during that would find it half registered.
+[[maybe_unused]] const int registered = ::pthread_atfork(before_fork, after_fork, after_fork);
+
 }  // namespace
 
 ForkGate::Pass::Pass() {
@@ -43,8 +46,6 @@ ForkGate::Pass::Pass() {
 ForkGate::Pass::~Pass() { gate().inside.fetch_sub(1, std::memory_order_release); }
 
 void ForkGate::add(Member& member) {
-  static const int registered = ::pthread_atfork(before_fork, after_fork, after_fork);
-  static_cast<void>(registered);
   const std::lock_guard lock(gate().mutex);
   gate().members.push_back(&member);
 }

@@ -59,7 +59,7 @@ void set_device_functions(DriverFunctions& call) {
     return CUDA_SUCCESS;
   };
   call.cuDeviceGetName = [](char* name, int size, CUdevice) {
-    const std::string full = host_info().name;
+    const std::string& full = host_info().name;
     const std::size_t length =
         std::min(full.size(), static_cast<std::size_t>(std::max(size, 1)) - 1);
     std::memcpy(name, full.data(), length);

@@ -170,7 +170,7 @@ bool is_valid(const LoadedLibrary& library, const Grid& grid, CUstream stream) {
   const std::uint64_t threads =
       std::uint64_t{grid.block_dim[0]} * grid.block_dim[1] * grid.block_dim[2];
   const auto smem = std::uint64_t{grid.kernel->static_smem_bytes} + grid.dynamic_smem_bytes;
-  static const auto most = static_cast<std::uint64_t>(host_info().max_smem_per_block_bytes);
+  const auto most = static_cast<std::uint64_t>(host_info().max_smem_per_block_bytes);
   return threads > 0 && threads <= static_cast<std::uint64_t>(max_threads(library)) &&
          grid.block_count() > 0 && smem <= most && is_stream(stream);
 }

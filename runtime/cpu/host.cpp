@@ -80,17 +80,19 @@ unsigned usable_cores() {
   return cores;
 }
 
-DeviceInfo host_info() {
-  return {.ordinal = -1,
-          .name = processor_name(),
-          .compute_capability = 0,
-          .sm_count = static_cast<int>(usable_cores()),
-          .max_threads_per_sm = kThreadsPerCore,
-          .registers_per_sm = 65536,
-          .smem_per_sm_bytes = kSmemPerCore,
-          .max_smem_per_block_bytes = kSmemPerBlock,
-          .l2_bytes = static_cast<int>(std::max(0L, sysconf(_SC_LEVEL2_CACHE_SIZE))),
-          .memory_bytes = memory_bytes()};
+const DeviceInfo& host_info() {
+  static const DeviceInfo info{
+      .ordinal = -1,
+      .name = processor_name(),
+      .compute_capability = 0,
+      .sm_count = static_cast<int>(usable_cores()),
+      .max_threads_per_sm = kThreadsPerCore,
+      .registers_per_sm = 65536,
+      .smem_per_sm_bytes = kSmemPerCore,
+      .max_smem_per_block_bytes = kSmemPerBlock,
+      .l2_bytes = static_cast<int>(std::max(0L, sysconf(_SC_LEVEL2_CACHE_SIZE))),
+      .memory_bytes = memory_bytes()};
+  return info;
 }
 
 }  // namespace fms::cpu

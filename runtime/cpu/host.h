@@ -10,7 +10,7 @@ namespace fms::cpu {
 // least 1; found out once.
 unsigned usable_cores();
 
-// The machine as a device.
-DeviceInfo host_info();
+// The machine as a device; found out once, when the CPU device is first opened: forks wait for that.
+const DeviceInfo& host_info();
 
 }  // namespace fms::cpu

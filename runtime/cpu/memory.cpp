@@ -18,8 +18,7 @@ constexpr std::size_t kFreedToRemember = 256;
 CUresult allocate(CUdeviceptr* address, std::size_t bytes) {
   if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
   // More than there is may be promised and not kept: the process would be killed at using it.
-  static const auto limit = static_cast<std::size_t>(host_info().memory_bytes);
-  if (bytes > limit) return CUDA_ERROR_OUT_OF_MEMORY;
+  if (bytes > static_cast<std::size_t>(host_info().memory_bytes)) return CUDA_ERROR_OUT_OF_MEMORY;
   void* const memory =
       std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   if (!memory) return CUDA_ERROR_OUT_OF_MEMORY;

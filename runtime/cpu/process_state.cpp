@@ -5,27 +5,23 @@
 namespace fms::cpu {
 namespace {
 
-// Made once a fork shall find it, and so before there can be anything in it.
-ProcessState* state = nullptr;
-
 void before_fork() {
-  state->opening.lock();
-  state->objects.lock();
+  process_state().opening.lock();
+  process_state().objects.lock();
 }
 
 void after_fork() {
-  state->objects.unlock();
-  state->opening.unlock();
+  process_state().objects.unlock();
+  process_state().opening.unlock();
 }
+
+// Not at the first use: a fork during that would find it half made.
+[[maybe_unused]] const int registered = pthread_atfork(before_fork, after_fork, after_fork);
 
 }  // namespace
 
 ProcessState& process_state() {
-  static ProcessState& instance = [] -> ProcessState& {
-    state = new ProcessState;
-    pthread_atfork(before_fork, after_fork, after_fork);
-    return *state;
-  }();
+  static ProcessState& instance = *new ProcessState;
   return instance;
 }
 

@@ -19,6 +19,9 @@ std::atomic<ThreadPool*> process_pool{nullptr};
 // forgotten and not destroyed: a condition variable that someone waits for can't be.
 void forget_pool() { process_pool.store(nullptr, std::memory_order_relaxed); }
 
+// Not at the pool's first use: a fork during that would find it half registered.
+[[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
+
 // Signals are the program's: none of its handlers shall run in a thread that it doesn't know of.
 class SignalsBlocked {
  public:
@@ -40,8 +43,6 @@ class SignalsBlocked {
 ThreadPool& ThreadPool::get() {
   ThreadPool* pool = process_pool.load(std::memory_order_acquire);
   if (pool) return *pool;
-  static const int registered = pthread_atfork(nullptr, nullptr, forget_pool);
-  static_cast<void>(registered);
   ThreadPool* const made = new ThreadPool;
   if (process_pool.compare_exchange_strong(pool, made, std::memory_order_acq_rel)) return *made;
   delete made;
