@@ -96,6 +96,14 @@ def attention(
         )  # fmt: skip
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(q, torch.Tensor):
+        if torch.compiler.is_dynamo_compiling():
+            # Nothing that a later call changes may be read, or there would be another graph.
+            from ._torch_operators import attention as of_pytorch
+
+            return of_pytorch(
+                q, k, v, softmax_scale, causal, return_lse, layout, window_size, softcap, sinks,
+                bias, mods, block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q, max_seqlen_k,
+            )  # fmt: skip
         if (
             window_size == NO_WINDOW and not softcap and sinks is None and bias is None
             and mods is None and block_table is None and cu_seqlens_q is None
@@ -140,7 +148,11 @@ def flash_attention_science(
         UnsupportedError: a tensor requires a gradient, or is on a device that has no kernels.
         InvalidArgumentError: shapes, types or devices don't fit together.
     """
-    if _direct_of_pytorch is not None:
+    torch = sys.modules.get("torch")
+    if (
+        torch is not None and not torch.compiler.is_dynamo_compiling()
+        and _direct_of_pytorch is not None
+    ):  # fmt: skip
         out = _direct_of_pytorch(query, key, value, softmax_scale, causal, True)
         if out is not None:
             return out

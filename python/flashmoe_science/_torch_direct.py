@@ -5,28 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd import forward_ad
+from torch.autograd import forward_ad, profiler
+from torch.jit import _builtins
 
-from ._masks import Causal, plain_mask_of, scale_of
 from ._native import native
 
 if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):  # before 2.10: tvm-ffi adds it
     import tvm_ffi as tvm_ffi
 
-_Tensor, _strided, _empty_like = torch.Tensor, torch.strided, torch.empty_like
-_direct = native.attention_direct
+native._set_torch(
+    torch.Tensor, torch.empty_like, torch.is_grad_enabled, torch._C._len_torch_dispatch_stack,
+    torch._C._len_torch_function_stack, torch._C._functorch.maybe_current_level,
+    torch._C._get_tracing_state, vars(forward_ad), vars(profiler),
+)  # fmt: skip
+
+# direct(q, k, v, scale, causal, is_bhsd): attention without options, where nothing but the kernel
+# would take note; else None. Not to be called where Dynamo reads the code.
+direct = native.attention_direct
 is_dynamo_compiling = torch.compiler.is_dynamo_compiling
-_count_modes = torch._C._len_torch_dispatch_stack
-_functorch_level = torch._C._functorch.maybe_current_level
-_tracing_state = torch._C._get_tracing_state
-
-
-def _is_watched() -> bool:
-    """Whether a compiler, a mode, a function transform, derivatives or a tracer look on."""
-    return (
-        is_dynamo_compiling() or _count_modes() > 0 or _functorch_level() is not None
-        or forward_ad._current_level >= 0 or _tracing_state() is not None
-    )  # fmt: skip
+_Tensor, _strided = torch.Tensor, torch.strided
 
 
 def _is_as_its_memory(tensor: Any) -> bool:
@@ -34,26 +31,14 @@ def _is_as_its_memory(tensor: Any) -> bool:
     return type(tensor) is _Tensor and not tensor.is_neg()
 
 
-def direct(
-    q: Any, k: Any, v: Any, scale: float | None, causal: Causal, is_bhsd: bool
-) -> Any:  # fmt: skip
-    """Attention without options, where nothing but the kernel would take note; else None."""
-    if _is_watched():
-        return None
-    mask = 1 if causal is True else 0 if causal is False else plain_mask_of(causal)
-    return _direct(
-        q, k, v, 0.0 if scale is None else scale_of(scale), mask, is_bhsd, _Tensor, _empty_like
-    )  # fmt: skip
-
-
 def is_direct(q: Any, k: Any, v: Any, *others: Any) -> bool:
     """Whether nothing but the kernel would take note of the call.
 
     These are then tensors of PyTorch's own with memory of their own, in which the numbers stand as
-    they are, and neither gradients, nor a compiler, a tracer, a mode or a function transform ask
-    what becomes of them.
+    they are, and neither gradients, nor a compiler, a tracer, a profiler, a mode or a function
+    transform ask what becomes of them.
     """
-    if _is_watched():
+    if is_dynamo_compiling() or native.is_watched():
         return False
     for each in (q, k, v, *others):
         if not _is_as_its_memory(each) or each.is_meta:
@@ -61,3 +46,20 @@ def is_direct(q: Any, k: Any, v: Any, *others: Any) -> bool:
         if each.requires_grad and torch.is_grad_enabled():
             return False
     return q.layout is _strided
+
+
+def shorten(operator: Any) -> None:
+    """Has attention's operator take the short way, where that can be taken, when it is called.
+
+    That is a call in Python of an overload, or of the packet of that name: eager code, and graphs
+    that were compiled or exported. PyTorch's dispatcher, and what calls it, stay as they are.
+    """
+    packet = operator.overloadpacket
+    for each in (operator, packet):
+        original = vars(each).get("_op")
+        if original is None or isinstance(original, native.ShortWay):
+            continue  # a PyTorch that has another name for it calls its dispatcher
+        short = native.ShortWay(original)
+        if each is packet:  # TorchScript knows functions by the object
+            _builtins._register_builtin(short, operator.name())
+        each._op = short

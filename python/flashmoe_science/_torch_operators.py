@@ -2,8 +2,8 @@
 
 ``torch.ops.flashmoe_science.attention_forward`` and ``attention_forward_lse`` are what
 ``torch.compile``, ``torch.export``, FakeTensor, ``vmap`` and dispatch modes see. A call that none
-of them watches goes to the kernel directly: the dispatcher and its way back into Python cost more
-than the whole launch.
+of them watches goes to the kernel directly, also one of the operator by its name: the dispatcher
+and its way back into Python cost more than the whole launch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ._frameworks import framework_of, refuse_gradient
 from ._masks import NO_WINDOW, Causal, Layout, mask_of, plain_mask_of, scale_of
 from ._mods import Mods
 from ._operators import operators
-from ._torch_direct import direct, is_direct, is_dynamo_compiling
+from ._torch_direct import direct, is_direct, is_dynamo_compiling, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,6 +273,7 @@ def _above_autograd(operator: Any, compute: Any) -> Any:
         options = {"softmax_scale": softmax_scale, "mask": mask, "layout": layout, **options}
         for name, tensor in zip("qkv", (q, k, v)):
             refuse_gradient(torch, name, tensor)
+        _refuse_tangents(q, k, v)
         others = list(_each_tensor(tensors))
         for tensor in others:
             refuse_gradient(torch, "an option of attention", tensor)
@@ -393,3 +394,5 @@ for _name, _operator, _kernel, _fake_kernel, _batched in (
     torch.library.impl(_name, "Autograd", _above_autograd(_operator, _kernel))
     torch.library.register_fake(_name, _fake_kernel)
     torch.library.register_vmap(_name, _batched)
+
+shorten(attention_forward)

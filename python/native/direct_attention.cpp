@@ -1,3 +1,5 @@
+#include "python/native/direct_attention.h"
+
 #include <tvm/ffi/error.h>
 
 #include <array>
@@ -9,6 +11,7 @@
 #include "python/native/hooks.h"
 #include "python/native/interrupt.h"
 #include "python/native/session.h"
+#include "python/native/torch_watch.h"
 
 namespace fms::python {
 namespace {
@@ -23,12 +26,14 @@ bool read_tensor(const DLPackExchangeAPI& api, PyObject* object, DLTensor& tenso
   return false;
 }
 
-// False if there is something about a tensor that its memory doesn't say: it requires a gradient,
-// or its memory has the other sign, as that of z.conj().imag. No complex numbers are of bfloat16.
-bool is_as_its_memory(PyObject* object, const DLTensor& tensor) {
+// False if there is something about a tensor that its memory doesn't say: a gradient is wanted of
+// it, or its memory has the other sign, as that of z.conj().imag. No complex numbers are of
+// bfloat16.
+bool is_as_its_memory(PyObject* object, const DLTensor& tensor, bool with_gradients) {
   static PyObject* const kRequiresGrad = PyUnicode_InternFromString("requires_grad");
   static PyObject* const kIsNegative = PyUnicode_InternFromString("is_neg");
-  bool as_memory = Ref(PyObject_GetAttr(object, kRequiresGrad)).get() == Py_False;
+  bool as_memory =
+      !with_gradients || Ref(PyObject_GetAttr(object, kRequiresGrad)).get() == Py_False;
   if (as_memory && tensor.dtype.code != kDLBfloat) {
     as_memory = Ref(PyObject_CallMethodObjArgs(object, kIsNegative, nullptr)).get() == Py_False;
   }
@@ -36,47 +41,74 @@ bool is_as_its_memory(PyObject* object, const DLTensor& tensor) {
   return as_memory;
 }
 
-// attention_direct(q, k, v, scale or 0, mask, is bhsd and not bshd, Tensor, empty_like) -> the
-// result, or None: it takes the long way, which also says what is wrong with the arrays.
-//
-// What takes part in the cost of a small problem is left out: the operator's way through tvm-ffi
-// and its arguments. Takes tensors of no other type than Tensor. REQUIRES that nothing watches the
-// call.
+// The number of a mask, or -1 if it is none without a window.
+int mask_of(PyObject* causal) {
+  if (causal == Py_False) return 0;
+  if (causal == Py_True) return 1;
+  if (!PyUnicode_Check(causal)) return -1;
+  if (PyUnicode_CompareWithASCIIString(causal, "bottom-right") == 0) return 1;
+  return PyUnicode_CompareWithASCIIString(causal, "top-left") == 0 ? 2 : -1;
+}
+
+// attention_direct(q, k, v, scale or None, causal, is bhsd and not bshd): see compute_directly().
 PyObject* attention_direct(PyObject*, PyObject* const* given, Py_ssize_t count) {
-  if (count != 8) return none();
-  PyTypeObject* const type = Py_TYPE(given[0]);
+  if (count != 6) return none();
+  PlainCall call{.q = given[0],
+                 .k = given[1],
+                 .v = given[2],
+                 .mask = mask_of(given[4]),
+                 .is_bhsd = given[5] == Py_True};
+  return call.mask >= 0 && read_scale(given[3], call.scale) ? compute_directly(call) : none();
+}
+
+}  // namespace
+
+bool read_scale(PyObject* object, float& scale) {
+  scale = 0;
+  if (object == Py_None) return true;
+  if (!PyFloat_Check(object) && !PyLong_Check(object)) return false;
+  const double given = PyFloat_AsDouble(object);
+  if (given == -1 && PyErr_Occurred() != nullptr) {  // an int that is too large
+    PyErr_Clear();
+    return false;
+  }
+  scale = static_cast<float>(given);
+  return given != 0;
+}
+
+PyObject* compute_directly(const PlainCall& plain) {
+  PyObject* const given[] = {plain.q, plain.k, plain.v};
+  PyTypeObject* const type = Py_TYPE(plain.q);
   const DLPackExchangeAPI* const api = exchange_api_of(type);
-  if (reinterpret_cast<PyObject*>(type) != given[6] || api == nullptr ||
-      api->current_work_stream == nullptr || Py_TYPE(given[1]) != type ||
-      Py_TYPE(given[2]) != type || Session::get().checks_addresses()) {
+  if (reinterpret_cast<PyObject*>(type) != torch().tensor_type || api == nullptr ||
+      api->current_work_stream == nullptr || Py_TYPE(plain.k) != type || Py_TYPE(plain.v) != type ||
+      Session::get().checks_addresses() || is_watched()) {
     return none();
   }
+  const bool with_gradients = records_gradients();
   std::array<DLTensor, 4> tensors;
   for (std::size_t i = 0; i < 3; ++i) {
-    if (!read_tensor(*api, given[i], tensors[i]) || !is_as_its_memory(given[i], tensors[i])) {
+    if (!read_tensor(*api, given[i], tensors[i]) ||
+        !is_as_its_memory(given[i], tensors[i], with_gradients)) {
       return none();
     }
   }
   const auto view = [&](std::size_t i) { return ffi::TensorView(&tensors[i]); };
-  const double scale = PyFloat_AsDouble(given[3]);
-  const long mask = PyLong_AsLong(given[4]);
-  if (PyErr_Occurred()) return nullptr;
-
   Ref out;
   std::optional<Call> call;
   StreamView stream;
   try {
-    call.emplace(view(0), view(1), view(2), static_cast<int>(mask),
-                 given[5] == Py_True ? "bhsd" : "bshd", "", /*packed=*/false);
+    call.emplace(view(0), view(1), view(2), plain.mask, plain.is_bhsd ? "bhsd" : "bshd", "",
+                 /*packed=*/false);
     if (call->is_empty() || call->problem.value_dim != 0) return none();
-    out = Ref(PyObject_CallFunctionObjArgs(given[7], given[0], nullptr));
+    out = Ref(PyObject_CallFunctionObjArgs(torch().empty_like, plain.q, nullptr));
     if (!out) return nullptr;
     if (!read_tensor(*api, out.get(), tensors[3])) return none();
     call->set_output(view(0), view(3), {});
   } catch (const ffi::Error&) {
     return none();
   }
-  call->arguments.scale = static_cast<float>(scale);
+  call->arguments.scale = plain.scale;
   const DLDevice device = call->device;
   if (device.device_type == kDLCUDA &&
       api->current_work_stream(device.device_type, device.device_id, &stream.handle) != 0) {
@@ -100,8 +132,6 @@ PyObject* attention_direct(PyObject*, PyObject* const* given, Py_ssize_t count) 
   if (!finished) return nullptr;
   return done ? out.release() : raise(done.error());
 }
-
-}  // namespace
 
 PyMethodDef attention_functions[] = {
     {"attention_direct",

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "compiler/version.h"
+#include "python/native/direct_attention.h"
 #include "python/native/functions.h"
 #include "python/native/launchable.h"
 #include "python/native/operators.h"
@@ -29,10 +30,12 @@ PyObject* make_module() {
   const bool good = PyModule_AddFunctions(module.get(), session_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), store_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), attention_functions) == 0 &&
+                    PyModule_AddFunctions(module.get(), torch_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), machine_functions) == 0 &&
                     PyModule_AddFunctions(module.get(), warm_functions) == 0 &&
                     add(module.get(), "Launchable", Ref(make_launchable_type())) &&
                     add(module.get(), "Launch", Ref(make_launch_type())) &&
+                    add(module.get(), "ShortWay", Ref(make_short_way_type())) &&
                     add(module.get(), "version",
                         Ref(PyUnicode_FromStringAndSize(version.data(),
                                                         static_cast<Py_ssize_t>(version.size()))));

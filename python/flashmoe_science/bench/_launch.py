@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -129,17 +131,16 @@ def _launches(
 def _tiny(torch: Any, device: str) -> Iterator[tuple[str, Call]]:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     q, k, v = (torch.randn(1, 1, 1, 16, device=device, dtype=dtype) for _ in range(3))
-    from .._torch_operators import attention_forward
-
+    importlib.import_module("flashmoe_science.torch")  # registers the operator
+    operator = torch.ops.flashmoe_science.attention_forward
     ours = _attention.flash_attention_science
     sdpa = torch.nn.functional.scaled_dot_product_attention
     yield ATTENTION, lambda: ours(q, k, v)
-    yield OPERATOR, lambda: attention_forward(q, k, v, layout="bhsd")
+    yield OPERATOR, lambda: operator(q, k, v, layout="bhsd")
     yield SDPA, lambda: sdpa(q, k, v)
 
 
 def _triton(torch: Any, template: Any, arrays: tuple[Any, ...]) -> Call:
-    import importlib.util
     import tempfile
 
     import triton as triton
