@@ -145,6 +145,22 @@ def test_torchscript_finds_the_operator():
     assert scripted(q).equal(attend(q))
 
 
+def test_graphs_have_a_call_by_name_and_take_the_short_way(operator, tmp_path):
+    class Attend(torch.nn.Module):
+        def forward(self, q, k, v):
+            return torch.ops.flashmoe_science.attention_forward(q, k, v, mask="top-left") + 1
+
+    given = tensors()
+    expected = Attend()(*given)
+    compiled = torch.compile(Attend(), fullgraph=True, backend="aot_eager")
+    torch.export.save(torch.export.export(Attend(), given), tmp_path / "attend.pt2")
+    exported = torch.export.load(tmp_path / "attend.pt2").module()
+    for graph in (compiled, exported):
+        with torch.no_grad():
+            assert graph(*given).equal(expected)
+            assert not dispatched(lambda graph=graph: graph(*given))
+
+
 def test_what_is_no_call_of_the_operator_is_refused_as_pytorch_does(operator):
     q, k, v = tensors()
     for call in (lambda: operator(q, k), lambda: operator(q, k, v, *[None] * 7),
