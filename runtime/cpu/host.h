@@ -10,7 +10,8 @@ namespace fms::cpu {
 // least 1; found out once.
 unsigned usable_cores();
 
-// The machine as a device; found out once, when the CPU device is first opened: forks wait for that.
+// The machine as a device; found out once, when the CPU device is first opened, for which forks
+// wait.
 const DeviceInfo& host_info();
 
 }  // namespace fms::cpu
