@@ -27,12 +27,18 @@ struct Mods {
 
 
 def alibi(
-    slopes: Any, q: Any, k: Any, layout: str, cu_seqlens_q: Any, cu_seqlens_k: Any
-) -> Mods | None:
+    slopes: Any, mods_given: Mods | None, bias: Any, *, q: Any, k: Any, layout: str,
+    cu_seqlens_q: Any, cu_seqlens_k: Any,
+) -> Mods | None:  # fmt: skip
     """The functions that subtract slope * |query + seq_k - seq_q - key|.
 
     None where q and k aren't what they must be, of which the call says more.
     """
+    if mods_given is not None or bias is not None:
+        raise InvalidArgumentError(
+            "can't compute attention with alibi_slopes and mods or bias: have a function slope "
+            "beside those of mods"
+        )
     rank = 4 if cu_seqlens_q is None else 3
     if layout not in HEAD_AXIS or any(len(getattr(x, "shape", ())) != rank for x in (q, k)):
         return None

@@ -165,14 +165,8 @@ def flash_attention_science(
 def _slopes(slopes: Any, mods: Any, bias: Any, **arrays: Any) -> Any:
     """The functions of alibi_slopes."""
     from ._alibi import alibi
-    from ._errors import InvalidArgumentError
 
-    if mods is not None or bias is not None:
-        raise InvalidArgumentError(
-            "can't compute attention with alibi_slopes and mods or bias: have a function slope "
-            "beside those of mods"
-        )
-    return alibi(slopes, **arrays)
+    return alibi(slopes, mods, bias, **arrays)
 
 
 def _direct() -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import _xla
+from ._alibi import alibi
 from ._attention_checks import (
     DTYPES, HEAD_AXIS, check_lists, check_shapes, lse_shape, score_shape,
 )  # fmt: skip
@@ -90,8 +91,8 @@ def _broadcast_strides(shape: tuple[int, ...], to: tuple[int, ...]) -> tuple[int
 
 def attention(
     q: Any, k: Any, v: Any, *, scale: float | None, causal: Causal, window: tuple[int, int],
-    softcap: float, sinks: Any, bias: Any, mods: Mods | None, starts_q: Any, starts_k: Any,
-    max_q: int | None, max_k: int | None, return_lse: bool, layout: str,
+    softcap: float, sinks: Any, bias: Any, slopes: Any, mods: Mods | None, starts_q: Any,
+    starts_k: Any, max_q: int | None, max_k: int | None, return_lse: bool, layout: str,
 ) -> Any:  # fmt: skip
     """See :func:`flashmoe_science.jax.attention`."""
     if layout not in HEAD_AXIS:
@@ -105,6 +106,11 @@ def attention(
     sinks, bias, starts_q, starts_k = (
         None if each is None else jnp.asarray(each) for each in (sinks, bias, starts_q, starts_k)
     )
+    if slopes is not None:
+        mods = alibi(
+            slopes, mods, bias, q=q, k=k, layout=layout, cu_seqlens_q=starts_q,
+            cu_seqlens_k=starts_k,
+        )  # fmt: skip
     if starts_q is not None:
         starts_k = starts_q if starts_k is None else starts_k
         max_q = _longest("q", starts_q, max_q, q)

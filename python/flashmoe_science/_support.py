@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ._alibi import alibi
 from ._attention_checks import check_lists, check_shapes, checked
 from ._attention_options import BlockTable
 from ._errors import Error
@@ -39,6 +40,7 @@ def supports(
     softcap: float = 0.0,
     sinks: Any = None,
     bias: Any = None,
+    alibi_slopes: Any = None,
     mods: Mods | None = None,
     block_table: BlockTable | None = None,
     cu_seqlens_q: Any = None,
@@ -53,6 +55,11 @@ def supports(
     Computes nothing, and looks into no array: not at what cu_seqlens_q and cu_seqlens_k say.
     """
     try:
+        if alibi_slopes is not None:
+            mods = alibi(
+                alibi_slopes, mods, bias, q=q, k=k, layout=layout, cu_seqlens_q=cu_seqlens_q,
+                cu_seqlens_k=cu_seqlens_k,
+            )  # fmt: skip
         framework, options = checked(
             q, k, v, softmax_scale, causal, layout, window_size, softcap, sinks, bias, mods,
             block_table, cu_seqlens_q, cu_seqlens_k, max_seqlen_q or 0, max_seqlen_k or 0,

@@ -47,6 +47,7 @@ def attention(
     softcap: float = 0.0,
     sinks: Any = None,
     bias: Any = None,
+    alibi_slopes: Any = None,
     mods: Mods | None = None,
     block_table: None = None,
     cu_seqlens_q: Any = None,
@@ -59,7 +60,8 @@ def attention(
     """:func:`flashmoe_science.attention` of JAX's arrays, traced ones too.
 
     What isn't an array is static. Under :func:`jax.vmap` the mapped axis is folded into the batch,
-    in one call; with packed sequences, mods, or sinks that are mapped it is one call for each.
+    in one call; with packed sequences, mods, alibi_slopes, or sinks that are mapped it is one call
+    for each.
 
     Args:
         q: (batch, seq_q, heads, head_dim) in the layout ``"bshd"``; float32, float16 or bfloat16.
@@ -74,6 +76,8 @@ def attention(
         sinks: float32, (heads,): a logit of each head that takes part in the sum of weights.
         bias: added to the scores: of float32 or q's type, any shape that broadcasts to (batch,
             heads, seq_q, seq_k), which nobody copies; -inf hides a key.
+        alibi_slopes: float32, (heads,) or (batch, heads): slope * |i + seq_k - seq_q - j| is
+            subtracted from the score of query i and key j. Not with bias or mods.
         mods: functions of scores and masks of one's own (:func:`flashmoe_science.mods`), whose
             arrays are JAX's, or NumPy's.
         block_table: only None: a mask of mods is asked about every key that causal and window_size
@@ -102,8 +106,9 @@ def attention(
         )
     return _attention(
         q, k, v, scale=softmax_scale, causal=causal, window=window_size, softcap=softcap,
-        sinks=sinks, bias=bias, mods=mods, starts_q=cu_seqlens_q, starts_k=cu_seqlens_k,
-        max_q=max_seqlen_q, max_k=max_seqlen_k, return_lse=return_lse, layout=layout,
+        sinks=sinks, bias=bias, slopes=alibi_slopes, mods=mods, starts_q=cu_seqlens_q,
+        starts_k=cu_seqlens_k, max_q=max_seqlen_q, max_k=max_seqlen_k, return_lse=return_lse,
+        layout=layout,
     )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """alibi_slopes of attention: slope * |query + seq_k - seq_q - key| off each score."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,14 @@ def test_what_doesnt_fit_is_named(options, said):
     q, k, v = arrays((2, 9), (2, 14), (2, 14))
     with pytest.raises(fms.InvalidArgumentError, match=said):
         fms.attention(q, k, v, **options)
+    support = fms.supports(q, k, v, **options)
+    assert not support and re.search(said, support.reason)
+
+
+def test_what_fits_is_supported():
+    q, k, v = arrays((2, 9), (2, 14), (2, 14))
+    assert fms.supports(q, k, v, alibi_slopes=SLOPES[0])
+    assert fms.supports(q, k, v, alibi_slopes=SLOPES, causal=True)
+    starts = np.array([0, 9], np.int32), np.array([0, 14], np.int32)
+    assert fms.supports(
+        q[0], k[0], v[0], alibi_slopes=SLOPES[:1], cu_seqlens_q=starts[0], cu_seqlens_k=starts[1])

@@ -68,6 +68,21 @@ def test_functions_of_ones_own_and_their_arrays(fms, fms_jax):
         fms.mods(ALIBI, slopes=jax.numpy.arange(4))
 
 
+def test_slopes_are_of_heads_or_of_each_batchs_heads(fms, fms_jax):
+    q, k, v = arrays()
+    each = np.stack([SINKS, 2 * SINKS])
+    for slopes in (SINKS, each):
+        check(fms, fms_jax, q, k, v, alibi_slopes=slopes)
+    starts = {"cu_seqlens_q": np.array([0, 5, 18], np.int32),
+              "cu_seqlens_k": np.array([0, 12, 24], np.int32)}
+    check(fms, fms_jax, *(x.reshape(-1, *x.shape[2:]) for x in (q, k, v)), alibi_slopes=each,
+          max_seqlen_q=13, max_seqlen_k=12, **starts)
+    out = jax.vmap(lambda slopes: first(fms_jax.attention, q, k, v, alibi_slopes=slopes))(each)
+    for i in range(2):
+        np.testing.assert_array_equal(
+            out[i], first(fms.attention, q, k, v, alibi_slopes=each[i]))
+
+
 def test_sequences_lie_packed(fms, fms_jax):
     q, k, v = rand(20, 4, 16), rand(30, 2, 16), rand(30, 2, 16, seed=1)
     options = {"cu_seqlens_q": np.array([0, 9, 9, 20], np.int32), "causal": True,
@@ -94,6 +109,9 @@ def test_what_is_wrong_is_named(fms, fms_jax):
         ({"mods": ALIBI}, "make it by"), ({"window_size": 3}, "window_size"),
         ({"softcap": -1.0}, "softcap"), ({"cu_seqlens_k": np.zeros(3, np.int32)}, "without"),
         ({"cu_seqlens_q": np.zeros(3, np.int32)}, "dimensions"),
+        ({"alibi_slopes": SINKS[:3]}, "alibi_slopes must be"),
+        ({"alibi_slopes": SINKS.astype(np.float64)}, "pointer to float"),
+        ({"alibi_slopes": SINKS, "bias": rand(9, 12)}, "with alibi_slopes and mods or bias"),
     ):
         with pytest.raises(fms.InvalidArgumentError, match=text):
             fms_jax.attention(q, k, v, **options)
