@@ -122,7 +122,7 @@ step_python() {
   "$python" -c 'import xdist' 2>/dev/null && workers="-n 4"
   cd "$root"
   # shellcheck disable=SC2086
-  FMS_TEST_REQUIRE_PYTHON=1 "$python" -m pytest -v -rs -p no:cacheprovider $workers $files
+  FMS_TEST_REQUIRE_PYTHON=1 "$python" -m pytest -v -rfEs -p no:cacheprovider $workers $files
 }
 
 step_jit() {
