@@ -50,6 +50,23 @@ struct CaseMods {
   }
 };
 
+// What a CPU, for which a variant takes seconds to compile, is asked for; a GPU is for both. A
+// packed problem has one.
+enum class Variants { kExact, kDynamic, kBoth };
+
+// Of two batches, in which two query heads share each key head.
+inline Problem grouped_problem(DType dtype, int seq_q, int seq_k, int head_dim,
+                               Mask mask = Mask::kFull) {
+  return {.dtype = dtype,
+          .batch = 2,
+          .heads = 4,
+          .kv_heads = 2,
+          .seq_q = seq_q,
+          .seq_k = seq_k,
+          .head_dim = head_dim,
+          .mask = mask};
+}
+
 struct Case {
   Problem problem;
   Order order = Order::kHeadsFirst;
@@ -66,7 +83,7 @@ struct Case {
   BlockTableOptions table;
   // Keys and values of these rows, of every head, are NaN.
   std::vector<int> poisoned_keys;
-  bool dynamic_on_cpu = false;  // there too the variant with lengths as arguments
+  Variants on_cpu = Variants::kExact;
 };
 
 inline std::vector<std::int32_t> starts_of(const std::vector<int>& lengths) {
@@ -165,21 +182,24 @@ class AttentionTest : public JitTest {
     return c;
   }
 
-  // Runs a case both ways, twice, and checks it in all respects.
-  void verify(const Case& given) {
+  // Runs a case both ways, twice, and checks it in all respects. Gives the output array's bytes.
+  std::vector<std::byte> verify(const Case& given) {
     const Case c = completed(given);
     const Problem& p = c.problem;
     SCOPED_TRACE(to_json_line(to_manifest_entry(p)));
     const CaseArrays arrays(c);
-    const std::vector<std::byte> exact = run(Policy::kExact, c, arrays);
-    EXPECT_EQ(exact, run(Policy::kExact, c, arrays)) << "two runs differ";
-    // A packed problem has one variant, and a variant for a CPU takes seconds to compile.
-    if (!p.packed && (!on_cpu() || c.dynamic_on_cpu)) {
-      EXPECT_EQ(exact, run(Policy::kDynamic, c, arrays)) << "exact and dynamic variant differ";
+    const Variants asked = p.packed ? Variants::kExact : on_cpu() ? c.on_cpu : Variants::kBoth;
+    const Policy policy = asked == Variants::kDynamic ? Policy::kDynamic : Policy::kExact;
+    const std::vector<std::byte> o = run(policy, c, arrays);
+    EXPECT_EQ(o, run(policy, c, arrays)) << "two runs differ";
+    if (asked == Variants::kBoth) {
+      EXPECT_EQ(o, run(Policy::kDynamic, c, arrays)) << "exact and dynamic variant differ";
     }
-    if (exact.empty()) return;
-    compare_with_reference(c, arrays, exact);
-    expect_gaps_untouched(c, arrays, exact);
+    if (!o.empty()) {
+      compare_with_reference(c, arrays, o);
+      expect_gaps_untouched(c, arrays, o);
+    }
+    return o;
   }
 
   void compare_with_reference(const Case& c, const CaseArrays& arrays,

@@ -17,17 +17,6 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-Problem problem(DType dtype, int seq_q, int seq_k, int head_dim, Mask mask = Mask::kFull) {
-  return {.dtype = dtype,
-          .batch = 2,
-          .heads = 4,
-          .kv_heads = 2,
-          .seq_q = seq_q,
-          .seq_k = seq_k,
-          .head_dim = head_dim,
-          .mask = mask};
-}
-
 class AttentionOptionsTest : public AttentionTest {
  protected:
   // Of a linear bias: slope * (key - query), in which a head's slope is 2^-head.
@@ -123,7 +112,7 @@ TEST_P(AttentionOptionsTest, ValuesMayHaveAnotherDimThanKeys) {
   using Dims = std::pair<int, int>;
   for (const auto& [head_dim, value_dim] : cases<Dims>(
            {{192, 128}, {128, 192}, {64, 256}, {256, 8}, {7, 13}, {40, 1}}, {{24, 13}, {8, 72}})) {
-    Problem p = problem(DType::kBFloat16, on_cpu() ? 20 : 113, 65, head_dim, Mask::kCausal);
+    Problem p = grouped_problem(DType::kBFloat16, on_cpu() ? 20 : 113, 65, head_dim, Mask::kCausal);
     p.value_dim = value_dim;
     verify({.problem = p, .order = Order::kRowsFirst});
     if (!on_cpu()) verify({.problem = p, .order = Order::kUnaligned});
@@ -145,17 +134,18 @@ TEST_P(AttentionOptionsTest, WindowsLimitKeysOnBothSides) {
                                  {{113, 100, 16, 3}, {90, 20, 5, -1}});
   for (const auto& [seq_q, seq_k, left, right] : all) {
     for (const Mask mask : {Mask::kWindow, Mask::kWindowTopLeft}) {
-      verify({.problem = problem(DType::kBFloat16, seq_q, seq_k, 64, mask),
-              .window_left = left,
-              .window_right = right,
-              .dynamic_on_cpu = mask == Mask::kWindow});
+      verify(
+          {.problem = grouped_problem(DType::kBFloat16, seq_q, seq_k, 64, mask),
+           .window_left = left,
+           .window_right = right,
+           .on_cpu = mask == Mask::kWindow && left == 16 ? Variants::kBoth : Variants::kDynamic});
     }
   }
 }
 
 TEST_P(AttentionOptionsTest, AWindowWithoutALimitIsNone) {
   const auto with = [&](Mask mask, int left, int right) {
-    return run({.problem = problem(DType::kFloat32, 70, 90, 24, mask),
+    return run({.problem = grouped_problem(DType::kFloat32, 70, 90, 24, mask),
                 .window_left = left,
                 .window_right = right});
   };
@@ -168,43 +158,47 @@ TEST_P(AttentionOptionsTest, AWindowWithoutALimitIsNone) {
 TEST_P(AttentionOptionsTest, ScoresAreCapped) {
   for (const float softcap : cases({0.5f, 5.0f, 50.0f}, {5.0f})) {
     for (const DType dtype : cases({DType::kFloat32, DType::kBFloat16}, {DType::kFloat32})) {
-      verify({.problem = problem(dtype, 65, 113, 64, Mask::kCausal),
+      verify({.problem = grouped_problem(dtype, 65, 113, 64, Mask::kCausal),
               .deviation = 3,
               .softcap = softcap});
     }
   }
   // Scores of hundreds, and a scale below 0.
   if (!on_cpu()) {
-    verify({.problem = problem(DType::kFloat16, 64, 799, 64), .deviation = 8, .softcap = 30});
-    verify({.problem = problem(DType::kFloat32, 64, 799, 64), .scale = -0.5f, .softcap = 2});
+    verify(
+        {.problem = grouped_problem(DType::kFloat16, 64, 799, 64), .deviation = 8, .softcap = 30});
+    verify(
+        {.problem = grouped_problem(DType::kFloat32, 64, 799, 64), .scale = -0.5f, .softcap = 2});
   }
 }
 
 TEST_P(AttentionOptionsTest, SinksTakeWeightAndGiveNothing) {
   const std::vector<float> sinks{0.5f, -kInfinity, -3, 40};
   for (const int seq_k : cases({0, 1, 113}, {0, 113})) {
-    verify({.problem = problem(DType::kFloat32, 65, seq_k, 40, Mask::kCausal), .sinks = sinks});
+    verify({.problem = grouped_problem(DType::kFloat32, 65, seq_k, 40, Mask::kCausal),
+            .sinks = sinks,
+            .on_cpu = Variants::kDynamic});
   }
   if (on_cpu()) return;
   for (const int head_dim : {64, 128, 256}) {
-    verify({.problem = problem(DType::kBFloat16, 300, 200, head_dim, Mask::kWindow),
+    verify({.problem = grouped_problem(DType::kBFloat16, 300, 200, head_dim, Mask::kWindow),
             .window_left = 20,
             .window_right = 0,
             .sinks = sinks});
-    verify({.problem = problem(DType::kBFloat16, 300, 200, head_dim),
+    verify({.problem = grouped_problem(DType::kBFloat16, 300, 200, head_dim),
             .return_lse = false,
             .sinks = sinks});
   }
 }
 
 TEST_P(AttentionOptionsTest, ASinkOfNoWeightIsNone) {
-  const Problem p = problem(DType::kFloat32, 70, 90, 24, Mask::kCausal);
+  const Problem p = grouped_problem(DType::kFloat32, 70, 90, 24, Mask::kCausal);
   const std::vector<float> none(4, -kInfinity);
   EXPECT_EQ(run({.problem = p, .sinks = none}), run({.problem = p}));
 }
 
 TEST_P(AttentionOptionsTest, ARowThatSeesNothingHasTheLogSumExpOfItsSink) {
-  run({.problem = problem(DType::kFloat32, 3, 0, 24), .sinks = {1, -kInfinity, 0, 80}});
+  run({.problem = grouped_problem(DType::kFloat32, 3, 0, 24), .sinks = {1, -kInfinity, 0, 80}});
   const float expected[] = {1, -kInfinity, 0, 80};
   for (int head = 0; head < 4; ++head) {
     EXPECT_FLOAT_EQ(lse_[static_cast<std::size_t>(head) * 3 + 1], expected[head]);
@@ -224,13 +218,13 @@ TEST_P(AttentionOptionsTest, PackedSequencesAreEachTheirOwn) {
          cases({Mask::kFull, Mask::kCausal, Mask::kCausalTopLeft}, {Mask::kFull, Mask::kCausal})) {
       for (const Order order :
            cases({Order::kRowsFirst, Order::kHeadsFirst, Order::kUnaligned}, {Order::kRowsFirst})) {
-        verify({.problem = problem(DType::kBFloat16, 0, 0, 64, mask),
+        verify({.problem = grouped_problem(DType::kBFloat16, 0, 0, 64, mask),
                 .order = order,
                 .lengths_q = lengths_q,
                 .lengths_k = lengths_k});
       }
     }
-    verify({.problem = problem(DType::kFloat32, 0, 0, 40, Mask::kWindow),
+    verify({.problem = grouped_problem(DType::kFloat32, 0, 0, 40, Mask::kWindow),
             .order = Order::kRowsFirst,
             .window_left = 9,
             .window_right = 2,
@@ -247,7 +241,7 @@ TEST_P(AttentionOptionsTest, NoNumberOfANeighbouringSequenceIsSeen) {
                                                     {DType::kBFloat16, 72},
                                                     {DType::kFloat32, 64}},
                                                    {{DType::kFloat32, 64}})) {
-    Case c{.problem = problem(dtype, 0, 0, head_dim),
+    Case c{.problem = grouped_problem(dtype, 0, 0, head_dim),
            .order = Order::kRowsFirst,
            .lengths_q = {30, 41, 17},
            .lengths_k = {70, 33, 90}};
@@ -267,7 +261,7 @@ TEST_P(AttentionOptionsTest, NoNumberOfANeighbouringSequenceIsSeen) {
 }
 
 TEST_P(AttentionOptionsTest, PackedSequencesOfOneLengthAreABatch) {
-  const Problem p = problem(DType::kFloat32, 37, 50, 24, Mask::kCausal);
+  const Problem p = grouped_problem(DType::kFloat32, 37, 50, 24, Mask::kCausal);
   EXPECT_EQ(
       run({.problem = p, .order = Order::kRowsFirst, .lengths_q = {37, 37}, .lengths_k = {50, 50}}),
       run({.problem = p, .order = Order::kRowsFirst}));
@@ -276,18 +270,18 @@ TEST_P(AttentionOptionsTest, PackedSequencesOfOneLengthAreABatch) {
 TEST_P(AttentionOptionsTest, FunctionsOfTheUsersChangeScoresAndHideKeys) {
   for (const DType dtype : cases({DType::kFloat32, DType::kBFloat16}, {DType::kBFloat16})) {
     const int seq_q = on_cpu() ? 40 : 113, seq_k = on_cpu() ? 75 : 230;
-    verify({.problem = problem(dtype, seq_q, seq_k, 64, Mask::kCausal), .mods = alibi()});
-    verify({.problem = problem(dtype, seq_q, seq_k, 64), .mods = documents(19)});
-    verify({.problem = problem(dtype, seq_q, seq_k, 40, Mask::kWindow),
+    verify({.problem = grouped_problem(dtype, seq_q, seq_k, 64, Mask::kCausal), .mods = alibi()});
+    verify({.problem = grouped_problem(dtype, seq_q, seq_k, 64), .mods = documents(19)});
+    verify({.problem = grouped_problem(dtype, seq_q, seq_k, 40, Mask::kWindow),
             .window_left = 60,
             .window_right = 10,
             .softcap = 20,
             .sinks = {1, 0, -kInfinity, 2},
             .mods = mixed(),
-            .dynamic_on_cpu = true});
+            .on_cpu = Variants::kDynamic});
     if (on_cpu()) return;
     for (const int head_dim : {128, 192, 256}) {
-      verify({.problem = problem(dtype, seq_q, seq_k, head_dim), .mods = mixed()});
+      verify({.problem = grouped_problem(dtype, seq_q, seq_k, head_dim), .mods = mixed()});
     }
   }
 }
@@ -299,23 +293,24 @@ TEST_P(AttentionOptionsTest, AnArrayOfBiasesIsAdded) {
     for (const bool shared : {false, true}) {
       for (const int row : {144, 139}) {
         if (on_cpu() && shared == (row == 144)) continue;
-        const Problem p = problem(dtype, on_cpu() ? 20 : 300, 137, 64, Mask::kCausalTopLeft);
+        const Problem p =
+            grouped_problem(dtype, on_cpu() ? 20 : 300, 137, 64, Mask::kCausalTopLeft);
         verify({.problem = p, .mods = bias(p, shared, row)});
         if (on_cpu()) continue;
-        const Problem wide = problem(dtype, 200, 137, 128);
+        const Problem wide = grouped_problem(dtype, 200, 137, 128);
         verify({.problem = wide, .mods = bias(wide, shared, row)});
       }
     }
   }
   if (on_cpu()) return;
-  const Problem many = problem(DType::kBFloat16, 700, 1000, 128);
+  const Problem many = grouped_problem(DType::kBFloat16, 700, 1000, 128);
   verify({.problem = many, .softcap = 10, .mods = bias(many, false, 1000)});
-  const Problem large = problem(DType::kBFloat16, 130, 260, 256);
+  const Problem large = grouped_problem(DType::kBFloat16, 130, 260, 256);
   verify({.problem = large, .mods = bias(large, false, 264)});
 }
 
 TEST_P(AttentionOptionsTest, FunctionsOfTheUsersCountWithinAPackedSequence) {
-  verify({.problem = problem(DType::kBFloat16, 0, 0, 64, Mask::kCausal),
+  verify({.problem = grouped_problem(DType::kBFloat16, 0, 0, 64, Mask::kCausal),
           .order = Order::kRowsFirst,
           .lengths_q = {5, 0, 70, 33},
           .lengths_k = {9, 4, 70, 100},
@@ -323,25 +318,23 @@ TEST_P(AttentionOptionsTest, FunctionsOfTheUsersCountWithinAPackedSequence) {
 }
 
 TEST_P(AttentionOptionsTest, AMaskFunctionThatHidesNothingChangesNothing) {
-  const Problem p = problem(DType::kFloat32, 37, 50, 24, Mask::kCausal);
+  const Problem p = grouped_problem(DType::kFloat32, 37, 50, 24, Mask::kCausal);
   EXPECT_EQ(run({.problem = p, .mods = documents(1000)}), run({.problem = p}));
 }
 
 TEST_P(AttentionOptionsTest, ABlockTableChangesNoBit) {
   const auto both = [&](Case c) {
-    verify(c);
-    const std::vector<std::byte> without = run(c);
+    const std::vector<std::byte> without = verify(c);
     c.block_table = true;
-    verify(c);
-    EXPECT_EQ(run(c), without);
+    EXPECT_EQ(verify(c), without);
   };
   const int seq = on_cpu() ? 150 : 500;
-  both({.problem = problem(DType::kBFloat16, seq, seq, 64), .mods = documents(70)});
-  both({.problem = problem(DType::kFloat32, seq, seq + 40, 40, Mask::kCausal),
+  both({.problem = grouped_problem(DType::kBFloat16, seq, seq, 64), .mods = documents(70)});
+  both({.problem = grouped_problem(DType::kFloat32, seq, seq + 40, 40, Mask::kCausal),
         .mods = documents(33)});
   if (on_cpu()) return;
-  both({.problem = problem(DType::kBFloat16, seq, seq, 128), .mods = mixed()});
-  both({.problem = problem(DType::kBFloat16, seq, seq, 256, Mask::kWindow),
+  both({.problem = grouped_problem(DType::kBFloat16, seq, seq, 128), .mods = mixed()});
+  both({.problem = grouped_problem(DType::kBFloat16, seq, seq, 256, Mask::kWindow),
         .window_left = 100,
         .window_right = 100,
         .mods = mixed()});
@@ -349,7 +342,7 @@ TEST_P(AttentionOptionsTest, ABlockTableChangesNoBit) {
 
 TEST_P(AttentionOptionsTest, ATileThatNobodySeesIsNotRead) {
   // Documents of 128 tokens, and the keys of the second one are no numbers.
-  Case c{.problem = problem(DType::kFloat32, 384, 384, 24),
+  Case c{.problem = grouped_problem(DType::kFloat32, 384, 384, 24),
          .mods = documents(128),
          .block_table = true,
          .table = {.per_batch = false, .per_head = false}};
@@ -367,15 +360,14 @@ TEST_P(AttentionOptionsTest, ATileThatNobodySeesIsNotRead) {
 }
 
 TEST_P(AttentionOptionsTest, ATableOfPackedSequencesIsOfEachSequence) {
-  Case c{.problem = problem(DType::kBFloat16, 0, 0, 64, Mask::kCausal),
+  Case c{.problem = grouped_problem(DType::kBFloat16, 0, 0, 64, Mask::kCausal),
          .order = Order::kRowsFirst,
          .lengths_q = {5, 0, 150, 33},
          .lengths_k = {9, 4, 150, 100},
          .mods = documents(40)};
   const std::vector<std::byte> without = run(c);
   c.block_table = true;
-  verify(c);
-  EXPECT_EQ(run(c), without);
+  EXPECT_EQ(verify(c), without);
 }
 
 FMS_ON_EVERY_TARGET(AttentionOptionsTest);

@@ -11,17 +11,6 @@
 namespace fms::attention {
 namespace {
 
-Problem problem(DType dtype, int seq_q, int seq_k, int head_dim, Mask mask = Mask::kFull) {
-  return {.dtype = dtype,
-          .batch = 2,
-          .heads = 4,
-          .kv_heads = 2,
-          .seq_q = seq_q,
-          .seq_k = seq_k,
-          .head_dim = head_dim,
-          .mask = mask};
-}
-
 class AttentionSlopesTest : public AttentionTest {
  protected:
   // ALiBi of attention/mods/, in which a head's slope is 2^-head.
@@ -46,24 +35,25 @@ class AttentionSlopesTest : public AttentionTest {
 // Tiles of keys before the diagonal, after it and across it, in each kernel and under each mask.
 TEST_P(AttentionSlopesTest, FallOffOnBothSidesOfTheDiagonal) {
   if (on_cpu()) {
-    verify({.problem = problem(DType::kFloat32, 40, 75, 24), .mods = slopes(35)});
+    verify({.problem = grouped_problem(DType::kFloat32, 40, 75, 24), .mods = slopes(35)});
     return;
   }
-  verify({.problem = problem(DType::kFloat32, 113, 230, 64), .mods = slopes(117)});
+  verify({.problem = grouped_problem(DType::kFloat32, 113, 230, 64), .mods = slopes(117)});
   for (const int head_dim : {64, 128, 256}) {
     for (const Mask mask : {Mask::kFull, Mask::kCausal, Mask::kCausalTopLeft}) {
-      verify({.problem = problem(DType::kBFloat16, 150, 420, head_dim, mask), .mods = slopes(270)});
+      verify({.problem = grouped_problem(DType::kBFloat16, 150, 420, head_dim, mask),
+              .mods = slopes(270)});
     }
   }
-  verify({.problem = problem(DType::kFloat16, 150, 420, 64), .mods = slopes(270)});
-  const Problem p = problem(DType::kBFloat16, 200, 256, 64);
+  verify({.problem = grouped_problem(DType::kFloat16, 150, 420, 64), .mods = slopes(270)});
+  const Problem p = grouped_problem(DType::kBFloat16, 200, 256, 64);
   for (const int offset : {-1000, -70, 1, 200}) verify({.problem = p, .mods = slopes(offset)});
   verify({.problem = p, .softcap = 20, .mods = slopes(40)});
-  verify({.problem = problem(DType::kBFloat16, 200, 420, 64, Mask::kWindow),
+  verify({.problem = grouped_problem(DType::kBFloat16, 200, 420, 64, Mask::kWindow),
           .window_left = 200,
           .window_right = 100,
           .mods = slopes(40)});
-  verify({.problem = problem(DType::kBFloat16, 0, 0, 64),
+  verify({.problem = grouped_problem(DType::kBFloat16, 0, 0, 64),
           .order = Order::kRowsFirst,
           .lengths_q = {5, 0, 200, 33},
           .lengths_k = {9, 4, 200, 100},

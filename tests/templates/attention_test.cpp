@@ -1,8 +1,8 @@
 // attention::forward() on each target, against the fp64 reference. Every case is also a check that
 // nothing but the output is written, that exact and dynamic variants and repeated runs give the
 // same bits (law 11), and that lse is right. A CPU, for which compiling takes longer, runs few
-// cases of each kind, and few dynamic variants. A Hopper GPU has a kernel of its own for 16-bit
-// types, and is asked for that of other GPUs too.
+// cases of each kind, and most of them in one of the variants. A Hopper GPU has a kernel of its own
+// for 16-bit types, and is asked for that of other GPUs too.
 
 #include "runtime/ops/attention.h"
 
@@ -71,7 +71,8 @@ TEST_P(AttentionTest, HeadDimsInBetweenAreRightInAllForms) {
 TEST_P(AttentionTest, EveryPairOfLengthsIsRight) {
   for (const int seq_q : cases({0, 1, 63, 64, 65, 799}, {0, 1, 65})) {
     for (const int seq_k : cases({0, 1, 64, 113, 1023}, {0, 113})) {
-      verify({.problem = problem(DType::kBFloat16, seq_q, seq_k, 64), .dynamic_on_cpu = true});
+      verify({.problem = problem(DType::kBFloat16, seq_q, seq_k, 64),
+              .on_cpu = seq_q * seq_k > 0 ? Variants::kBoth : Variants::kDynamic});
     }
   }
 }
@@ -82,7 +83,8 @@ TEST_P(AttentionTest, CausalMasksAlignToEitherEndWhateverTheLengths) {
       cases<Lengths>({{1, 799}, {799, 1}, {65, 1023}, {1023, 65}, {128, 128}, {5, 0}}, {{70, 33}});
   for (const Mask mask : {Mask::kCausal, Mask::kCausalTopLeft}) {
     for (const auto& [seq_q, seq_k] : lengths) {
-      verify({.problem = problem(DType::kFloat16, seq_q, seq_k, 64, mask), .dynamic_on_cpu = true});
+      verify({.problem = problem(DType::kFloat16, seq_q, seq_k, 64, mask),
+              .on_cpu = mask == Mask::kCausal ? Variants::kBoth : Variants::kDynamic});
     }
     if (on_cpu()) continue;
     for (const auto& [seq_q, seq_k] : {Lengths{799, 1023}, Lengths{1023, 600}}) {
