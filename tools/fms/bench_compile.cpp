@@ -8,7 +8,8 @@
 namespace fms::program {
 namespace {
 
-constexpr const char* kRow = "cold compile of an attention kernel, specialization to stored code";
+constexpr const char* kColdRow =
+    "cold compile of an attention kernel, specialization to stored code";
 
 // What anybody would write around NVRTC: create, compile, take the cubin. Our headers are in
 // memory, as ours are; the toolkit's are found by an include path.
@@ -119,7 +120,7 @@ Result<std::vector<BenchRow>> bench_compile(const BenchSetup& setup) {
     floor.push_back(times[1]);
   }
   return std::vector<BenchRow>{
-      {.what = kRow,
+      {.what = kColdRow,
        .unit = "ms",
        .measured = median(std::move(ours)),
        .floor = median(std::move(floor)),

@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kSize = 4096;  // of a square matrix of floats: 64 MiB
-constexpr std::size_t kElements = std::size_t{kSize} * kSize;
+constexpr std::size_t kArea = std::size_t{kSize} * kSize;
 
 constexpr const char* kSaxpyRow = "CPU: saxpy over 64 MiB";
 constexpr const char* kTransposeRow = "CPU: transpose of 64 MiB";
@@ -86,8 +86,8 @@ class CpuBench {
     options.policy = Policy::kExact;
     FMS_TRY(Jit jit, Jit::create(std::move(options)));
     CpuBench bench(setup, std::move(device), std::move(jit));
-    FMS_TRY(bench.x_, DeviceBuffer::allocate(bench.device_, kElements * sizeof(float)));
-    FMS_TRY(bench.y_, DeviceBuffer::allocate(bench.device_, kElements * sizeof(float)));
+    FMS_TRY(bench.x_, DeviceBuffer::allocate(bench.device_, kArea * sizeof(float)));
+    FMS_TRY(bench.y_, DeviceBuffer::allocate(bench.device_, kArea * sizeof(float)));
     std::mt19937 bits(1);
     std::uniform_real_distribution<float> uniform(-1, 1);
     for (float& value : bench.floats(bench.x_)) value = uniform(bits);
@@ -149,13 +149,13 @@ class CpuBench {
 
   Result<BenchRow> saxpy() {
     constexpr std::uint32_t kBlock = 256;
-    FMS_TRY(const Kernel saxpy, kernel("saxpy", {{"kN", fmt::format("{}", kElements)}}));
-    const LaunchConfig config{.grid = {kElements / kBlock}, .block = {kBlock}};
-    const int count = int{kElements};
+    FMS_TRY(const Kernel saxpy, kernel("saxpy", {{"kN", fmt::format("{}", kArea)}}));
+    const LaunchConfig config{.grid = {kArea / kBlock}, .block = {kBlock}};
+    const int count = int{kArea};
     return against_floor(
         kSaxpyRow, [&] { return launch({}, config, saxpy, x_->data(), y_->data(), 0.5f, count); },
         [&] {
-          on_all_cores(kElements, [&](std::size_t first, std::size_t last) {
+          on_all_cores(kArea, [&](std::size_t first, std::size_t last) {
             plain_saxpy(0.5f, floats(x_).data(), floats(y_).data(), first, last);
           });
         });

@@ -13,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kRow = "new process, store of 10,000 entries: open, find, check, load 100 KB";
+constexpr const char* kStoreRow =
+    "new process, store of 10,000 entries: open, find, check, load 100 KB";
 constexpr const char* kJitRow = "the same through Jit::get (template parsed, key computed)";
 constexpr std::size_t kSyntheticBytes = 4096;
 
@@ -134,7 +135,7 @@ Result<json> measure(const BenchChild& command) {
 
 Result<std::vector<BenchRow>> bench_store(const BenchSetup& setup) {
   if (!setup.device) {
-    return std::vector{skipped_row(kRow, "needs a GPU"), skipped_row(kJitRow, "needs a GPU")};
+    return std::vector{skipped_row(kStoreRow, "needs a GPU"), skipped_row(kJitRow, "needs a GPU")};
   }
   JitOptions options = setup.with_store("large");
   const std::filesystem::path folder = options.cache_dirs.front();
@@ -152,7 +153,7 @@ Result<std::vector<BenchRow>> bench_store(const BenchSetup& setup) {
     bytes = built.object.bytes.size();
   }
   FMS_TRY(BenchRow row, time_children(setup, "store", folder, key));
-  row.what = kRow;
+  row.what = kStoreRow;
   row.limit = 2.0;
   row.note = fmt::format("floor: cuInit and the context; a cubin of {} bytes among {} of {}; {}",
                          bytes, entries, kSyntheticBytes, row.note);

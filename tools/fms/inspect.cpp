@@ -28,7 +28,7 @@ struct InspectCommand {
 
 // What CUDA allows of a grid, along each axis.
 constexpr Dim3 kMostBlocks{.x = 2147483647, .y = 65535, .z = 65535};
-constexpr Dim3 kMostThreads{.x = 1024, .y = 1024, .z = 64};
+constexpr Dim3 kLargestBlock{.x = 1024, .y = 1024, .z = 64};
 
 Result<std::optional<Dim3>> parse_extent(const std::string& text, std::string_view what,
                                          const Dim3& most) {
@@ -48,7 +48,7 @@ Result<InspectedLaunch> read_launch(const InspectCommand& command) {
   InspectedLaunch launch{.dynamic_smem_bytes = command.smem,
                          .assumed_trips = command.assumed_trips};
   FMS_TRY(launch.grid, parse_extent(command.grid, "grid", kMostBlocks));
-  FMS_TRY(launch.block, parse_extent(command.block, "block", kMostThreads));
+  FMS_TRY(launch.block, parse_extent(command.block, "block", kLargestBlock));
   return launch;
 }
 

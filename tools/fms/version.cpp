@@ -9,8 +9,6 @@
 
 namespace fms::program {
 
-std::string_view version() { return FMS_VERSION; }
-std::string_view commit() { return FMS_COMMIT; }
 std::string version_line() { return fmt::format("fms {} ({})", version(), commit()); }
 
 void add_version(CLI::App& program, int& exit_code) {
