@@ -36,10 +36,13 @@ build: setup  ## build the libraries and the program .venv/bin/fms
 demo: build  ## specialise, compile, store, load, launch and check kernels: on the GPU, or the CPU
 	.venv/bin/fms demo
 
+# Only running the tests takes PyTorch and JAX: they are fetched while the build goes on.
 test:  ## build and run all tests, and the sanitizers
-	@tools/setup.sh --test
-	cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(python) $(if $(CI),-DFMS_WERROR=ON)
-	cmake --build --preset release
+	@tools/setup.sh --test-build
+	tools/setup.sh --test & fetching=$$!; \
+		cmake --preset release -DFMS_BUILD_TESTS=ON $(llvm) $(python) \
+			$(if $(CI),-DFMS_WERROR=ON) && cmake --build --preset release; \
+		built=$$?; wait $$fetching && exit $$built
 	@ln -sfn ../../build/release/tools/fms .venv/bin/fms
 	ctest --preset release --label-exclude program
 	FMS_TEST_REQUIRE_LLVM=$$(test -e build/release/compiler/llvm/libfms_llvm.so && echo 1) \

@@ -3,9 +3,10 @@
 # NVRTC from NVIDIA's wheels unless there is a CUDA toolkit. Asks for root only if a package is
 # missing; with nothing missing it needs neither root nor network, and takes a moment.
 #
-#   tools/setup.sh              what building and running need
-#   tools/setup.sh --test       and what testing needs
-#   WITH_LLVM=1 tools/setup.sh  and LLVM, for CPU targets; 0: not even where it would be installed
+#   tools/setup.sh               what building and running need
+#   tools/setup.sh --test        and what testing needs
+#   tools/setup.sh --test-build  only what building the tests needs: --test may run beside the build
+#   WITH_LLVM=1 tools/setup.sh   and LLVM, for CPU targets; 0: not even where it would be installed
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,11 +22,11 @@ llvm="llvm-19-dev libclang-19-dev clang-19"
 
 case "${1:-}" in
   "") ;;
-  --test)
+  --test | --test-build)
     libraries="$libraries libgtest-dev python3-dev"
     llvm="$llvm libclang-rt-19-dev" # clang's sanitizers
     ;;
-  *) echo "usage: tools/setup.sh [--test]" >&2; exit 2 ;;
+  *) echo "usage: tools/setup.sh [--test | --test-build]" >&2; exit 2 ;;
 esac
 
 say() { echo "setup: $*"; }
@@ -58,7 +59,7 @@ has_gpu() {
 llvm_is() {
   if [ "${WITH_LLVM:-}" = 0 ]; then
     echo unwanted
-  elif [ -n "${WITH_LLVM:-}" ] || [ "$1" = --test ]; then
+  elif [ -n "${WITH_LLVM:-}" ] || [ "$1" != "" ]; then
     echo required
   elif has_gpu; then
     echo unwanted
@@ -210,7 +211,11 @@ if [ -n "$toolkit" ]; then
 else
   pip_install tools/nvrtc.txt "NVRTC and its headers, since there is no CUDA toolkit with them"
 fi
-if [ "${1:-}" = --test ]; then
-  pip_install tools/python-tests.txt "what the tests and the native module need"
+if [ -n "${1:-}" ]; then
+  pip_install tools/python-build.txt "what the native module and the tests are built with"
+fi
+# With a GPU PyTorch brings a CUDA of its own, which no build may meet halfway.
+if [ "${1:-}" = --test ] || { [ "${1:-}" = --test-build ] && has_gpu; }; then
+  pip_install tools/python-tests.txt "what the tests import"
   pip_install_torch
 fi
