@@ -20,4 +20,7 @@ inline constexpr bool kAddressSanitizer = true;
 inline constexpr bool kAddressSanitizer = false;
 #endif
 
+// Most of such a test's time is a compiler's, at which no sanitizer of ours looks.
+inline constexpr bool kSanitized = kThreadSanitizer || kAddressSanitizer;
+
 }  // namespace fms

@@ -22,7 +22,7 @@ namespace fms {
 namespace {
 
 // Sanitizers make processes so slow that hundreds of them take too long.
-constexpr int kSlower = kThreadSanitizer ? 10 : kAddressSanitizer ? 5 : 1;
+constexpr int kSlower = kThreadSanitizer ? 4 : kAddressSanitizer ? 2 : 1;
 
 namespace fs = std::filesystem;
 
@@ -138,7 +138,7 @@ int start_writer(const fs::path& store_path, int pipe_end, int first, int round)
 }
 
 TEST_F(ProcessesTest, AWriterKilledAtARandomMomentLosesNothing) {
-  const int rounds = 500 / kSlower;
+  const int rounds = 200 / kSlower;
   std::minstd_rand random(5);
   std::map<int, std::size_t> put_before;
   int next = 0;

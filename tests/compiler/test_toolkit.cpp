@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "compiler/includes.h"
+#include "tests/sanitizers.h"
 
 namespace fms {
 namespace {
@@ -94,10 +95,12 @@ std::vector<std::string> testable_archs(const NvrtcCompiler& compiler) {
     const std::string arch = "sm_" + std::to_string(capability);
     if (!Target::parse(arch)) continue;
     archs.push_back(arch);
+    if (kSanitized) continue;
     if (capability >= 90) archs.push_back(arch + "a");
     const bool has_families = compiler.version() >= std::pair(12, 9);
     if (capability >= 100 && has_families) archs.push_back(arch + "f");
   }
+  if (kSanitized && archs.size() > 2) archs.erase(archs.begin() + 1, archs.end() - 1);
   return archs;
 }
 

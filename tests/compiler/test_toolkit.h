@@ -25,7 +25,7 @@ CompileRequest template_request(const NvrtcCompiler& compiler, const std::string
                                 const Specialization::NamedText& values = {});
 
 // The architectures, of those this project supports, that `compiler` knows: {"sm_75", ...}, with
-// the "a" and "f" variants among them.
+// the "a" and "f" variants among them. With sanitizers the first and the last.
 std::vector<std::string> testable_archs(const NvrtcCompiler& compiler);
 
 }  // namespace fms

@@ -9,6 +9,7 @@
 
 #include "compiler/compile_request.h"
 #include "runtime/template_file.h"
+#include "tests/sanitizers.h"
 #include "tests/templates/toolkit.h"
 
 namespace fms {
@@ -26,6 +27,7 @@ std::string_view entry_in(const std::string& name) {
 }
 
 TEST(ConformanceKernelsTest, NvrtcTakesEachWithoutAWarning) {
+  if (kSanitized) GTEST_SKIP() << "its time is NVRTC's";
   if (test_compiler() == nullptr) GTEST_SKIP() << "no NVRTC";
   const NvrtcCompiler& compiler = *test_compiler();
   std::set<std::filesystem::path> files;

@@ -7,6 +7,7 @@
 
 #include "tests/conformance/conformance_fixture.h"
 #include "tests/conformance/random_program.h"
+#include "tests/sanitizers.h"
 
 namespace fms {
 namespace {
@@ -16,7 +17,7 @@ class RandomProgramConformanceTest : public ConformanceTest {};
 // FMS_TEST_PROGRAMS=FIRST:COUNT runs others than the few of every day.
 std::pair<unsigned, unsigned> programs() {
   const char* chosen = std::getenv("FMS_TEST_PROGRAMS");
-  if (chosen == nullptr) return {1, 16};
+  if (chosen == nullptr) return {1, kSanitized ? 4 : 16};
   const std::string text = chosen;
   const std::size_t colon = text.find(':');
   return {std::stoul(text), colon == std::string::npos ? 1 : std::stoul(text.substr(colon + 1))};

@@ -11,9 +11,10 @@ from hypothesis import strategies as st  # noqa: E402
 pytestmark = pytest.mark.usefixtures("dynamic")
 
 # A compile on the CPU takes seconds: what is compiled in is drawn from few values, and what isn't
-# from many.
-DIMS = [(16, 16), (12, 20)]
-GPU_DIMS = [*DIMS, (72, 40)]  # rows that end within what the copy engine copies at once
+# from many. Head dims of keys and of values, and types.
+KINDS = [(16, 16, "float32"), (12, 20, "float16")]
+GPU_KINDS = [(*dims, dtype) for dtype in ("float32", "float16") for dims in
+             ((16, 16), (12, 20), (72, 40))]  # the last ends within what is copied at once
 MODS = """
 struct Mods {
   float step; int period;
@@ -27,13 +28,12 @@ ROUNDOFF = {"float32": 2.0**-24, "float16": 2.0**-11}
 
 
 @st.composite
-def calls(draw, dims):
+def calls(draw, kinds):
     """Arrays in the order (batch, heads, seq, dim), how they lie, and the options."""
     kv_heads = draw(st.integers(1, 3))
-    dim, value_dim = draw(st.sampled_from(dims))
+    dim, value_dim, dtype = draw(st.sampled_from(kinds))
     batch = draw(st.integers(1, 3))
     seq_q, seq_k = draw(st.integers(0, 90)), draw(st.integers(0, 90))
-    dtype = draw(st.sampled_from(["float32", "float16"]))
     random = np.random.default_rng(draw(st.integers(0, 1 << 30)))
 
     def array(heads, seq, columns):
@@ -90,7 +90,7 @@ def check(fms, call, move=lambda x: x, back=np.asarray):
 @pytest.mark.usefixtures("cpu")
 @settings(max_examples=60, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(call=calls(DIMS))
+@given(call=calls(KINDS))
 def test_on_the_cpu(fms, call):
     check(fms, call)
 
@@ -105,7 +105,7 @@ def torch(nvrtc):
 
 @settings(max_examples=300, deadline=None, derandomize=True,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-@given(call=calls(GPU_DIMS))
+@given(call=calls(GPU_KINDS))
 def test_on_a_gpu(fms, torch, call):
     def move(x):
         base = x  # whose copy the strides are for

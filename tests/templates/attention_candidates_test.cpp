@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 
+#include "tests/sanitizers.h"
+
 namespace fms::attention {
 namespace {
 
@@ -26,6 +28,8 @@ Problem problem(int head_dim = 64, Mask mask = Mask::kFull) {
 std::vector<Problem> problems() {
   std::vector<Problem> all;
   for (const int head_dim : {16, 40, 64, 72, 80, 96, 128, 192, 256}) {
+    // Code that isn't optimised lists tiles for seconds, and goes the same ways for each of these.
+    if (kSanitized && head_dim != 40 && head_dim != 128) continue;
     for (const Mask mask : {Mask::kFull, Mask::kCausal}) {
       all.push_back(problem(head_dim, mask));
       if (head_dim != 64 && head_dim != 128) continue;

@@ -9,6 +9,7 @@
 
 #include "runtime/ops/attention_plan.h"
 #include "runtime/ops/attention_sm90.h"
+#include "tests/sanitizers.h"
 #include "tests/templates/toolkit.h"
 
 namespace fms::attention {
@@ -148,6 +149,7 @@ TEST(AttentionModsTest, SlopesAloneTakeTheTileOfNoFunctions) {
 class AttentionModsCompileTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (kSanitized) GTEST_SKIP() << "its time is NVRTC's";
     if (test_compiler() == nullptr) GTEST_SKIP() << "no NVRTC";
   }
 
