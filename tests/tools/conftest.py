@@ -131,11 +131,23 @@ def needs_nvrtc(found):
         pytest.fail("these tests compile: " + found["nvrtc"]["message"])
 
 
+FEW = ('# two kernels, one of them with an exact size too\n'
+       '{"template": "saxpy", "parameters": {"kN": 4096}}\n'
+       '{"template": "transpose", "parameters": {}}\n')
+
+
 @pytest.fixture
 def manifest(tmp_path):
     file = tmp_path / "few.jsonl"
-    file.write_text(
-        '# two kernels, one of them with an exact size too\n'
-        '{"template": "saxpy", "parameters": {"kN": 4096}}\n'
-        '{"template": "transpose", "parameters": {}}\n')
+    file.write_text(FEW)
     return file
+
+
+@pytest.fixture(scope="session")
+def warm_store(program, tmp_path_factory):
+    """A store with the manifest's kernels for two GPUs: six entries. To be copied."""
+    folder = tmp_path_factory.mktemp("warm")
+    (folder / "few.jsonl").write_text(FEW)
+    made = make_fms(program, folder)
+    made.ok("warm", folder / "few.jsonl", "--target", "sm_80,sm_90a")
+    return made.cache

@@ -1,13 +1,14 @@
 """fms cache: the store seen and changed from outside."""
 
+import shutil
 import sqlite3
 
 import pytest
 
 
 @pytest.fixture
-def filled(fms, manifest):
-    fms.ok("warm", manifest, "--target", "sm_80,sm_90a")
+def filled(fms, warm_store):
+    shutil.copytree(warm_store, fms.cache)
     return fms
 
 

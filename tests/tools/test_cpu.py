@@ -146,6 +146,7 @@ def test_warm_and_verify_take_both_kinds_of_targets(fms, manifest):
     assert len(listed) == 3 and {entry["format"] for entry in listed} == {"elf"}
 
 
+@pytest.mark.kernels
 def test_operations_of_a_manifest_are_planned_for_the_cpu(fms, tmp_path):
     manifest = tmp_path / "m.jsonl"
     manifest.write_text('{"op": "attention", "dtype": "f32", "batch": 1, "heads": 2, "seq_q": 4, '

@@ -158,6 +158,7 @@ def test_the_cpu_has_regions_and_vectors(shared_fms):
     assert inspect(shared_fms, "saxpy", "--target", "cpu")["targets"][0]["regions"] == 1
 
 
+@pytest.mark.kernels
 @pytest.mark.usefixtures("llvm")
 def test_counts_do_not_depend_on_the_target(shared_fms):
     counts = [inspect(shared_fms, *GEMM, "--target", target)["counts"]
