@@ -8,6 +8,8 @@
 #include <cstring>
 #include <string>
 
+#include "cache/tables.h"
+
 namespace fms::cache {
 namespace {
 
@@ -102,21 +104,19 @@ SqlResult<Identity> identify(Database& database) {
   const auto damaged = [](const SqlError& error) { return error.kind == SqlFailure::kDamaged; };
   const auto id = database.integer("PRAGMA application_id");
   const auto version = id ? database.integer("PRAGMA user_version") : id;
-  const auto tables = version ? database.integer("SELECT count(*) FROM sqlite_schema") : version;
+  // Who uses the file is asked only where it isn't ours: each statement takes as long as a lookup.
+  const bool ours = version && *id == kApplicationId;
+  const auto tables =
+      version && !ours ? database.integer("SELECT count(*) FROM sqlite_schema") : version;
   if (!tables) {
     if (damaged(tables.error())) return Identity::kDamaged;
     return std::unexpected(tables.error());
   }
-  if (*id != kApplicationId)
-    return *id == 0 && *tables == 0 ? Identity::kDamaged : Identity::kForeign;
+  if (!ours) return *id == 0 && *tables == 0 ? Identity::kDamaged : Identity::kForeign;
   if (*version > kSchemaVersion) return Identity::kNewer;
   if (*version < kFirstSchema) return Identity::kDamaged;
-  // Each table and column is named once, so that a file without one of them is found out here.
-  auto sound = database.execute(
-      "SELECT k.id, key, template, specialization, target, format, entry, compiler, resources,"
-      " compile_ms, error_code, error_message, created, expires, bytes, checksum, last_used, hits,"
-      " key_fields, log, code, counter.value, note.value"
-      " FROM kernel k, content, counter, note LIMIT 0");
+  // Each table and column is named here, so that a file without one of them is found out.
+  auto sound = prepare_lookups(database);
   if (sound && *version > kFirstSchema) {
     sound = database.execute(
         "SELECT id, template, digest, target, device, compiler, problem, choice, evidence, created,"

@@ -137,6 +137,11 @@ std::int64_t microseconds(double ms) { return std::llround(ms * 1000); }
 
 }  // namespace
 
+SqlResult<void> prepare_lookups(Database& database) {
+  for (const char* sql : {kReadByKey, kReadNote, kCounts}) FMS_TRY_VOID(database.prepare(sql));
+  return {};
+}
+
 SqlResult<std::optional<Record>> read_record(Database& database, const Digest& key) {
   FMS_TRY(Statement read, database.prepare(kReadByKey));
   read.bind(1, std::span(key.bytes));

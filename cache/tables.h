@@ -25,6 +25,10 @@ struct Counts {
   bool operator==(const Counts&) const = default;
 };
 
+// Has the statements ready that finding a kernel runs, and others, so that all tables and columns
+// of schema 1 are named. Fails if one isn't there.
+SqlResult<void> prepare_lookups(Database& database);
+
 // The record as it is in the file, unchecked. Nothing: there is none.
 SqlResult<std::optional<Record>> read_record(Database& database, const Digest& key);
 SqlResult<std::optional<Record>> read_record(Database& database, std::int64_t id);

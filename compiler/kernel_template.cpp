@@ -71,6 +71,7 @@ class HeaderGatherer {
     std::string place, text;
   };
 
+  // Nothing also for an embedded file that is in already.
   std::optional<Found> find(const IncludeName& include, const std::string& from) const;
 
   const std::span<const SourceFile> own_;  // before embedded ones
@@ -122,6 +123,8 @@ std::optional<HeaderGatherer::Found> HeaderGatherer::find(const IncludeName& inc
   }
   for (const std::string& place : places) {
     if (const EmbeddedFile* file = find_embedded(place)) {
+      const auto known = headers_.find(include.name);
+      if (known != headers_.end() && known->second.text == file->text) return std::nullopt;
       return Found{.place = place, .text = std::string(file->text)};
     }
   }
@@ -134,7 +137,7 @@ std::optional<HeaderGatherer::Found> HeaderGatherer::find(const IncludeName& inc
 
 Result<std::vector<SourceFile>> HeaderGatherer::finish() {
   while (!open_.empty()) {
-    const Header header = headers_.at(open_.back());
+    const Header& header = headers_.at(open_.back());  // stays where it is
     open_.pop_back();
     for (const IncludeName& include : scan_includes(header.text)) {
       if (auto found = find(include, header.place)) {
@@ -180,6 +183,18 @@ bool is_includable(std::string_view name) {
   return !name.empty() && std::ranges::none_of(name, [](char c) {
     return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
   });
+}
+
+// Whether an embedded file looks like the template of that name: parsing it takes far longer.
+bool seems_to_declare(const EmbeddedFile& file, std::string_view name) {
+  return file.text.find(fmt::format("FMS_KERNEL({},", name)) != std::string_view::npos;
+}
+
+// That of an embedded file was computed when this was built: there are 180 kB of them in a
+// template.
+Digest digest_of(const SourceFile& header) {
+  const EmbeddedFile* file = find_embedded(header.name);
+  return file != nullptr && file->text == header.text ? Digest{file->sha256} : sha256(header.text);
 }
 
 // The entry's name of an embedded file; empty if it isn't a template but a header.
@@ -234,7 +249,7 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
   hasher.add("file", result->file_.name);
   for (const SourceFile& header : result->headers_) {
     hasher.add("header", header.name);
-    hasher.add("text", header.text);
+    hasher.add("sha256", digest_of(header).hex());
   }
   result->digest_ = hasher.finish();
   return result;
@@ -243,10 +258,10 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
 Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::embedded(
     std::string_view name, std::span<const SourceFile> own, const HeaderResolver& resolver) {
   for (const EmbeddedFile& file : embedded_files()) {
-    if (name.empty() || file.text.find(name) == std::string_view::npos) continue;
-    if (embedded_kernel(file) == name) {
-      return parse_with(own, std::string(file.name), std::string(file.text), {}, resolver);
-    }
+    if (!seems_to_declare(file, name)) continue;
+    FMS_TRY(auto parsed,
+            parse_with(own, std::string(file.name), std::string(file.text), {}, resolver));
+    if (parsed->name() == name) return parsed;
   }
   return fail(ErrorCode::kNotFound, fmt::format("no template is named {}; there are {}", name,
                                                 fmt::join(embedded_names(), ", ")));

@@ -1,5 +1,6 @@
 #include "compiler/source_lexer.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace fms {
@@ -43,24 +44,25 @@ SourceLexer::SourceLexer(std::string_view text) : text_(text) {
   if (text_.starts_with(kByteOrderMark)) at_ = kByteOrderMark.size();
 }
 
-char SourceLexer::peek(std::size_t ahead) const {
-  return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
-}
-
-void SourceLexer::advance() {
-  if (at_ >= text_.size()) return;
-  if (text_[at_] == '\n') {
+// As advance(), many times: most of a text is comments, of which only the lines count.
+void SourceLexer::advance_to(std::size_t end) {
+  for (;;) {
+    const std::size_t newline = text_.substr(at_, end - at_).find('\n');
+    if (newline == std::string_view::npos) break;
     ++line_;
     column_ = 1;
     line_start_ = true;
-  } else {
-    ++column_;
+    at_ += newline + 1;
   }
-  ++at_;
+  column_ += static_cast<int>(end - at_);
+  at_ = end;
 }
 
-bool SourceLexer::at_splice() const {
-  return peek() == '\\' && (peek(1) == '\n' || (peek(1) == '\r' && peek(2) == '\n'));
+std::string_view SourceLexer::take_word() {
+  const std::size_t begin = at_;
+  while (at_ < text_.size() && is_word(text_[at_])) ++at_;
+  column_ += static_cast<int>(at_ - begin);
+  return text_.substr(begin, at_ - begin);
 }
 
 void SourceLexer::skip_splice() {
@@ -74,27 +76,26 @@ bool SourceLexer::skip_block_comment() {
   const bool start = line_start_;
   comment_line_ = line_;
   comment_column_ = column_;
-  advance();
-  advance();
-  while (at_ < text_.size()) {
-    if (peek() == '*' && peek(1) == '/') {
-      advance();
-      advance();
-      line_start_ = start;
-      return true;
-    }
-    advance();
+  const std::size_t end = text_.find("*/", at_ + 2);
+  if (end == std::string_view::npos) {
+    advance_to(text_.size());
+    return false;
   }
-  return false;
+  advance_to(end + 2);
+  line_start_ = start;
+  return true;
 }
 
 void SourceLexer::skip_line_comment() {
-  while (at_ < text_.size() && peek() != '\n') {
-    if (at_splice()) {
-      skip_splice();
-    } else {
-      advance();
-    }
+  const bool start = line_start_;
+  for (;;) {
+    const std::size_t end = std::min(text_.find('\n', at_), text_.size());
+    const std::string_view line = text_.substr(at_, end - at_);
+    advance_to(end);
+    const bool spliced = line.ends_with('\\') || line.ends_with("\\\r");
+    if (end == text_.size() || !spliced) return;
+    advance();
+    line_start_ = start;
   }
 }
 
@@ -183,11 +184,7 @@ bool SourceLexer::read_directive(SourceToken& token) {
   };
   advance();
   skip_spaces();
-  std::string word;
-  while (is_word(peek())) {
-    word += peek();
-    advance();
-  }
+  const std::string_view word = take_word();
   skip_spaces();
   const bool include = word == "include" && read_include(token);
   skip_directive_rest();
@@ -250,10 +247,7 @@ void SourceLexer::skip_character() {
 
 SourceToken SourceLexer::read_word(SourceToken token) {
   token.kind = SourceToken::Kind::kIdentifier;
-  while (is_word(peek())) {
-    token.text += peek();
-    advance();
-  }
+  token.text = take_word();
   if (peek() != '"') return token;
   const std::string& prefix = token.text;
   const bool raw =

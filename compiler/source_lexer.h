@@ -41,9 +41,26 @@ class SourceLexer {
   std::size_t position() const { return at_; }
 
  private:
-  char peek(std::size_t ahead = 0) const;
-  void advance();
-  bool at_splice() const;
+  // Inline, as they are called for every character.
+  char peek(std::size_t ahead = 0) const {
+    return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0';
+  }
+  void advance() {
+    if (at_ >= text_.size()) return;
+    if (text_[at_] == '\n') {
+      ++line_;
+      column_ = 1;
+      line_start_ = true;
+    } else {
+      ++column_;
+    }
+    ++at_;
+  }
+  void advance_to(std::size_t end);  // REQUIRES: at_ <= end <= the text's size
+  std::string_view take_word();
+  bool at_splice() const {
+    return peek() == '\\' && (peek(1) == '\n' || (peek(1) == '\r' && peek(2) == '\n'));
+  }
   void skip_splice();
   bool skip_blanks();  // false: an unterminated comment
   bool skip_block_comment();

@@ -21,6 +21,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// Parses every embedded template: only for who records.
 ManifestEntry to_manifest_entry(const Specialization& specialization) {
   const KernelTemplate& kernel_template = specialization.kernel_template();
   ManifestEntry entry;
@@ -76,9 +77,10 @@ struct Jit::State {
   SingleFlight<KernelKey, Kernel, KernelKeyHash> flights;
   std::atomic<std::int64_t> loaded_hits{0}, background_compiles{0}, dynamic_served{0};
   std::atomic<double> load_us{0};
-  std::array<std::once_flag, 2> tunings_read;  // by Target::Kind
-  std::array<Tunings, 2> tunings;              // each written once, under its flag
-  BackgroundQueue background;                  // last: its thread uses all the others
+  std::array<std::once_flag, 2> tunings_read;                  // by Target::Kind
+  std::array<Tunings, 2> tunings;                              // each written once, under its flag
+  std::array<std::atomic<const Tunings*>, 2> known_tunings{};  // once they are written
+  BackgroundQueue background;  // last: its thread uses all the others
 };
 
 // Loads the very variant that `key` names, once however many threads ask.
@@ -217,7 +219,7 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
                             "before the capture",
                             specialization.to_string()));
   }
-  if (options.record) record(to_manifest_entry(specialization));
+  if (options.record && recording()) record(to_manifest_entry(specialization));
   const KernelKey key{specialization, ordinal};
   if (dynamic_serves) {
     const Built ready{.object = *hit->ready, .origin = Origin::kCompiled};
@@ -229,7 +231,7 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
 Result<void> Jit::prepare(const Specialization& specialization,
                           const std::shared_ptr<Device>& device, const CancelToken& cancel) {
   State& state = *state_;
-  record(to_manifest_entry(specialization));
+  if (recording()) record(to_manifest_entry(specialization));
   const KernelKey key{specialization, device->info().ordinal};
   FMS_TRY_VOID(state.load(key, device, cancel));
   if (specialization.has_exact_size()) FMS_TRY_VOID(state.load_dynamic(key, device, cancel));
@@ -258,7 +260,12 @@ Target Jit::target_of(const Device& device) const { return state_->target_of(dev
 const Tunings& Jit::tunings(Target::Kind kind) const {
   State& state = *state_;
   const auto at = static_cast<std::size_t>(kind);
-  std::call_once(state.tunings_read[at], [&] { state.tunings[at] = state.builder.tunings(kind); });
+  // Asked for at each call of attention, for which call_once takes long.
+  if (const Tunings* known = state.known_tunings[at].load(std::memory_order_acquire)) return *known;
+  std::call_once(state.tunings_read[at], [&] {
+    state.tunings[at] = state.builder.tunings(kind);
+    state.known_tunings[at].store(&state.tunings[at], std::memory_order_release);
+  });
   return state.tunings[at];
 }
 

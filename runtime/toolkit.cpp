@@ -57,6 +57,15 @@ std::optional<fs::path> path_of(void* handle) {
   return fs::path(map->l_name);
 }
 
+// Whether this process may have an NVRTC open, of whatever version.
+bool may_be_loaded() {
+  const auto look = [](dl_phdr_info* info, std::size_t, void*) -> int {
+    const std::string_view path(info->dlpi_name);
+    return path.substr(path.rfind('/') + 1).starts_with("libnvrtc.so");
+  };
+  return dl_iterate_phdr(look, nullptr) != 0;
+}
+
 std::optional<fs::path> open_path(std::string_view soname, int flags) {
   void* const handle = dlopen(std::string(soname).c_str(), RTLD_LAZY | RTLD_LOCAL | flags);
   if (handle == nullptr) return std::nullopt;
@@ -177,6 +186,8 @@ class Search {
   }
 
   void already_loaded() {
+    // For what isn't loaded dlopen() looks in all its folders, with a hundred system calls.
+    if (!may_be_loaded()) return;
     for (const std::string_view soname : kSonames) {
       if (const auto path = open_path(soname, RTLD_NOLOAD)) return take(*path, "already loaded");
     }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -9,6 +11,7 @@ namespace fms {
 struct EmbeddedFile {
   std::string_view name;  // relative to templates/: "examples/saxpy.cuh"
   std::string_view text;
+  std::array<std::uint8_t, 32> sha256;  // of the text
 };
 
 std::span<const EmbeddedFile> embedded_files();  // sorted by name

@@ -13,7 +13,9 @@ foreach(file IN LISTS FILES)
     string(APPEND literal "\n    R\"fms~(${piece})fms~\"")
     math(EXPR at "${at} + 8000")
   endwhile()
-  string(APPEND entries "  {\"${file}\",${literal}},\n")
+  file(SHA256 "${ROOT}/${file}" digest)
+  string(REGEX REPLACE "(..)" "0x\\1, " digest "${digest}")
+  string(APPEND entries "  {\"${file}\",${literal},\n    {${digest}}},\n")
 endforeach()
 file(WRITE "${OUTPUT}" "// Made by tools/embed.cmake.
 #include \"templates/embedded.h\"

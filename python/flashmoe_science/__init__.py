@@ -41,7 +41,8 @@ importlib.import_module(f"{__name__}._native")
 
 # Where each public name lives. Modules are imported when a name of theirs is first used.
 _HOMES = {
-    "_jit": ("jit", "KernelTemplate", "Kernel", "LaunchConfig"),
+    "_jit": ("jit", "KernelTemplate", "Kernel"),
+    "_launch_config": ("LaunchConfig",),
     "_dtypes": (
         "DType", "Scalar", "pointer", "float64", "float32", "float16", "bfloat16",
         "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int16", "int32", "uint32", "int64",
@@ -127,8 +128,8 @@ if TYPE_CHECKING:
     from ._errors import UnsupportedError as UnsupportedError
     from ._jit import Kernel as Kernel
     from ._jit import KernelTemplate as KernelTemplate
-    from ._jit import LaunchConfig as LaunchConfig
     from ._jit import jit as jit
+    from ._launch_config import LaunchConfig as LaunchConfig
     from ._machine import doctor as doctor
     from ._machine import is_cuda_available as is_cuda_available
     from ._mods import Mods as Mods

@@ -23,7 +23,8 @@ from . import _jax_attention, _xla
 from ._errors import InvalidArgumentError, UnsupportedError
 from ._jax_attention import attention as _attention
 from ._jax_rules import not_differentiable
-from ._jit import Extent, KernelTemplate, LaunchConfig
+from ._jit import KernelTemplate
+from ._launch_config import Extent, LaunchConfig
 from ._masks import Causal, Layout
 from ._mods import Mods
 

@@ -4,6 +4,8 @@
 
 #include <map>
 
+#include "templates/embedded.h"
+
 namespace fms {
 namespace {
 
@@ -86,6 +88,12 @@ TEST(KernelTemplateTest, EmbeddedFilesComeBeforeTheResolvers) {
   const auto parsed =
       KernelTemplate::parse("t.cuh", kKernel, {}, files({{"fms/size.cuh", "shadowed"}}));
   for (const SourceFile& header : parsed.value()->headers()) EXPECT_NE(header.text, "shadowed");
+}
+
+TEST(KernelTemplateTest, EmbeddedFilesComeWithTheirDigests) {
+  for (const EmbeddedFile& file : embedded_files()) {
+    EXPECT_EQ(Digest{file.sha256}, sha256(file.text)) << file.name;
+  }
 }
 
 TEST(KernelTemplateTest, TheDigestCoversNameTextAndHeaders) {

@@ -75,5 +75,19 @@ TEST(IncludesTest, ListsEachSpellingOnceInOrder) {
             expected);
 }
 
+TEST(IncludesTest, TheLastOneIsFoundHoweverItIsWritten) {
+  const auto last = [](std::string_view text) {
+    const auto includes = scan_includes(text);
+    return includes.empty() ? std::string() : includes.back().name;
+  };
+  EXPECT_EQ(last("int a;\n#/* c */include \"a.h\"\nint b;\n"), "a.h");
+  EXPECT_EQ(last("#define A\n#\\\ninclude \"a.h\"\n#define B\n"), "a.h");
+  EXPECT_EQ(last("#\t include <a.h>"), "a.h");
+  EXPECT_EQ(last("// a comment \\\n#include \"a.h\"\n"), "");
+  EXPECT_EQ(last("#define A\n"), "");
+  EXPECT_EQ(last("#"), "");
+  EXPECT_EQ(last(""), "");
+}
+
 }  // namespace
 }  // namespace fms
