@@ -35,9 +35,10 @@ std::unexpected<Error> unknown_parameter(const KernelTemplate& kernel_template,
 
 Specialization::Specialization(std::shared_ptr<const KernelTemplate> kernel_template,
                                std::vector<Value> values)
-    : template_(std::move(kernel_template)), values_(std::move(values)) {
+    : template_(std::move(kernel_template)),
+      values_(std::make_shared<const std::vector<Value>>(std::move(values))) {
   std::memcpy(&hash_, template_->digest().bytes.data(), sizeof(hash_));
-  for (const Value& value : values_) {
+  for (const Value& value : *values_) {
     // Order counts: (1, 2) isn't (2, 1).
     hash_ = (hash_ << 7 | hash_ >> 57) ^ value.hash();
   }
@@ -82,20 +83,20 @@ Result<Specialization> Specialization::parse(std::shared_ptr<const KernelTemplat
 Value Specialization::value(std::string_view name) const {
   const int index = template_->index_of(name);
   assert(index >= 0);
-  return values_[static_cast<std::size_t>(index)];
+  return (*values_)[static_cast<std::size_t>(index)];
 }
 
 bool Specialization::has_exact_size() const {
   const auto parameters = template_->parameters();
-  for (std::size_t i = 0; i < values_.size(); ++i) {
-    if (parameters[i].kind == ParameterKind::kSize && !values_[i].is_dynamic()) return true;
+  for (std::size_t i = 0; i < values_->size(); ++i) {
+    if (parameters[i].kind == ParameterKind::kSize && !(*values_)[i].is_dynamic()) return true;
   }
   return false;
 }
 
 Specialization Specialization::dynamic() const {
   const auto parameters = template_->parameters();
-  std::vector<Value> values = values_;
+  std::vector<Value> values = *values_;
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (parameters[i].kind == ParameterKind::kSize) values[i] = Value::dynamic();
   }
@@ -104,16 +105,16 @@ Specialization Specialization::dynamic() const {
 
 std::string Specialization::to_string() const {
   std::string text = template_->name() + "<";
-  for (std::size_t i = 0; i < values_.size(); ++i) {
+  for (std::size_t i = 0; i < values_->size(); ++i) {
     const Parameter& parameter = template_->parameters()[i];
-    text +=
-        fmt::format("{}{}={}", i == 0 ? "" : ", ", parameter.name, parameter.to_string(values_[i]));
+    text += fmt::format("{}{}={}", i == 0 ? "" : ", ", parameter.name,
+                        parameter.to_string((*values_)[i]));
   }
   return text + ">";
 }
 
 bool Specialization::operator==(const Specialization& other) const {
-  return hash_ == other.hash_ && values_ == other.values_ &&
+  return hash_ == other.hash_ && (values_ == other.values_ || *values_ == *other.values_) &&
          (template_ == other.template_ || template_->digest() == other.template_->digest());
 }
 

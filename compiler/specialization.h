@@ -35,8 +35,8 @@ class Specialization {
   const KernelTemplate& kernel_template() const { return *template_; }
   const std::shared_ptr<const KernelTemplate>& shared_template() const { return template_; }
 
-  std::span<const Value> values() const { return values_; }  // in the order of parameters()
-  Value value(std::string_view name) const;                  // REQUIRES: a parameter's name
+  std::span<const Value> values() const { return *values_; }  // in the order of parameters()
+  Value value(std::string_view name) const;                   // REQUIRES: a parameter's name
 
   // True if some size is exact (a constant), false if all are dynamic or there is none.
   bool has_exact_size() const;
@@ -53,7 +53,8 @@ class Specialization {
   Specialization(std::shared_ptr<const KernelTemplate> kernel_template, std::vector<Value> values);
 
   std::shared_ptr<const KernelTemplate> template_;
-  std::vector<Value> values_;
+  std::shared_ptr<const std::vector<Value>>
+      values_;  // shared by copies, which so are equal at once
   std::uint64_t hash_ = 0;
 };
 

@@ -35,7 +35,21 @@ std::unexpected<Error> refuse(const Kernel& kernel, std::string_view reason,
                                 describe(*kernel.device()), reason));
 }
 
-Result<void> check_arguments(const Kernel& kernel, std::span<const Argument> arguments) {
+std::unexpected<Error> refuse_argument(const Kernel& kernel, std::span<const Argument> arguments,
+                                       std::size_t i, bool fits) {
+  const std::string which = fmt::format("argument {} of {}", i + 1, arguments.size());
+  if (fits) {
+    return refuse(kernel, which + " has no data; to pass a null pointer, pass the address of one");
+  }
+  return refuse(kernel,
+                fmt::format("{} has {} bytes, and the kernel's parameter has {}; pass a "
+                            "value of exactly its type",
+                            which, arguments[i].size, kernel.resources().parameters[i].size));
+}
+
+// Checks the arguments, and writes where each is. REQUIRES: room for as many pointers.
+Result<void> take_arguments(const Kernel& kernel, std::span<const Argument> arguments,
+                            void** pointers) {
   const std::vector<ParameterLayout>& parameters = kernel.resources().parameters;
   const bool known = kernel.parameters_known();
   if (known && arguments.size() != parameters.size()) [[unlikely]] {
@@ -43,19 +57,14 @@ Result<void> check_arguments(const Kernel& kernel, std::span<const Argument> arg
                                       parameters.size() == 1 ? "" : "s", arguments.size(),
                                       arguments.size() == 1 ? "is" : "are"));
   }
+  const ParameterLayout* const layout = known ? parameters.data() : nullptr;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    if (known && arguments[i].size != parameters[i].size) [[unlikely]] {
-      return refuse(kernel,
-                    fmt::format("argument {} of {} has {} bytes, and the kernel's parameter "
-                                "has {}; pass a value of exactly its type",
-                                i + 1, arguments.size(), arguments[i].size, parameters[i].size));
+    const Argument& argument = arguments[i];
+    const bool fits = layout == nullptr || argument.size == layout[i].size;
+    if (!fits || argument.data == nullptr) [[unlikely]] {
+      return refuse_argument(kernel, arguments, i, fits);
     }
-    if (!arguments[i].data) [[unlikely]] {
-      return refuse(kernel,
-                    fmt::format("argument {} of {} has no data; to pass a null pointer, pass "
-                                "the address of one",
-                                i + 1, arguments.size()));
-    }
+    pointers[i] = const_cast<void*>(argument.data);
   }
   return {};
 }
@@ -191,10 +200,6 @@ Error launch_error(CUresult code, const Kernel& kernel, const LaunchConfig& conf
 // formatted unless something is wrong.
 Result<void> launch(StreamView stream, const LaunchConfig& config, const Kernel& kernel,
                     std::span<const Argument> arguments) {
-  FMS_TRY_VOID(check_arguments(kernel, arguments));
-  FMS_TRY_VOID(check_config(kernel, config));
-  if (volume(config.grid) == 0) return {};
-
   void* on_stack[kArgumentsOnStack];
   std::vector<void*> on_heap;
   void** pointers = on_stack;
@@ -202,9 +207,10 @@ Result<void> launch(StreamView stream, const LaunchConfig& config, const Kernel&
     on_heap.resize(arguments.size());
     pointers = on_heap.data();
   }
-  for (std::size_t i = 0; i < arguments.size(); ++i) {
-    pointers[i] = const_cast<void*>(arguments[i].data);
-  }
+  FMS_TRY_VOID(take_arguments(kernel, arguments, pointers));
+  FMS_TRY_VOID(check_config(kernel, config));
+  if (volume(config.grid) == 0) return {};
+
   CUlaunchAttribute attributes[kMaxAttributes];
   const unsigned attribute_count = set_attributes(config, attributes);
   const CUlaunchConfig how{.gridDimX = config.grid.x,

@@ -13,8 +13,7 @@ namespace {
 
 namespace ffi = tvm::ffi;
 
-int extent(const ffi::TensorView& tensor, int axis, const char* name) {
-  const std::int64_t value = tensor.size(axis);
+int checked_extent(std::int64_t value, int axis, const char* name) {
   if (value > std::numeric_limits<int>::max()) {
     throw_invalid(fmt::format("{} has {} elements along axis {}", name, value, axis));
   }
@@ -48,20 +47,24 @@ Array read_array(const ffi::TensorView& tensor, const Axes& axes, const char* na
     throw_invalid(
         fmt::format("{} has {} dimensions, and must have {}", name, tensor.ndim(), last + 1));
   }
+  // Taken once: each of the view's own accessors checks its index.
+  const std::int64_t* const shape = tensor.shape().data();
+  const std::int64_t* const strides = tensor.strides().data();
+  const auto extent = [&](int axis) { return checked_extent(shape[axis], axis, name); };
   const Array array{.data = static_cast<std::byte*>(tensor.data_ptr()) + tensor.byte_offset(),
-                    .batch = axes.packed() ? 1 : extent(tensor, axes.batch, name),
-                    .heads = extent(tensor, axes.head, name),
-                    .rows = extent(tensor, axes.row, name),
-                    .columns = extent(tensor, last, name),
-                    .strides = {.batch = axes.packed() ? 0 : tensor.stride(axes.batch),
-                                .head = tensor.stride(axes.head),
-                                .row = tensor.stride(axes.row)}};
+                    .batch = axes.packed() ? 1 : extent(axes.batch),
+                    .heads = extent(axes.head),
+                    .rows = extent(axes.row),
+                    .columns = extent(last),
+                    .strides = {.batch = axes.packed() ? 0 : strides[axes.batch],
+                                .head = strides[axes.head],
+                                .row = strides[axes.row]}};
   // Arrays with no element, or one, have any strides.
-  if (tensor.numel() > 1 && array.columns > 1 && tensor.stride(last) != 1) {
+  if (strides[last] != 1 && array.columns > 1 && tensor.numel() > 1) {
     throw_invalid(
         fmt::format("{} has a stride of {} in its last dimension, and must have 1: make "
                     "it contiguous",
-                    name, tensor.stride(last)));
+                    name, strides[last]));
   }
   return array;
 }

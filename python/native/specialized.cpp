@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <memory>
 #include <utility>
 
 #include "python/native/hooks.h"
@@ -158,7 +159,7 @@ bool Specialized::make_ready(const Arguments& arguments, std::optional<StreamVie
                              wrong));
       return false;
     }
-    ready.list[i] = {packed.data, packed.size};
+    std::construct_at(&ready.list[i], packed.data, packed.size);
   }
   return true;
 }

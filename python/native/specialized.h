@@ -42,15 +42,19 @@ class Specialized {
                                  std::optional<StreamView> stream, int count);
 
  private:
-  // What a launch needs but for its grid and block. Most of it is left unset, as in Arguments.
+  // What a launch needs but for its grid and block. Most of it is left unset, as in Arguments: to
+  // set the list took as long as to convert two arguments.
   struct Ready {
     DLDevice device;
     StreamView stream;
     std::optional<Kernel> kernel;
     std::array<PackedArgument, Arguments::kMost> packed;
-    std::array<Argument, Arguments::kMost> list;
-    std::size_t count;
+    union {
+      std::array<Argument, Arguments::kMost> list;
+    };
+    std::size_t count = 0;
 
+    Ready() {}  // not "= default", which there is none of beside the union
     std::span<const Argument> arguments() const { return {list.data(), count}; }
   };
   struct Loaded {

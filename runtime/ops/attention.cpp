@@ -4,17 +4,15 @@
 
 #include <algorithm>
 #include <functional>
-#include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <type_traits>
-#include <unordered_map>
 
 #include "runtime/ops/attention_arguments.h"
 #include "runtime/ops/attention_bias.h"
 #include "runtime/ops/attention_candidates.h"
+#include "runtime/ops/attention_maps.h"
 #include "runtime/ops/attention_plan.h"
-#include "runtime/tensor_map.h"
+#include "runtime/ops/remembered.h"
 
 namespace fms::attention {
 namespace {
@@ -66,38 +64,12 @@ struct PlanKeyHash {
   }
 };
 
-// Plans that were made, so that a repeated call neither checks values nor allocates.
-//
-// Thread-safe. When full it starts anew: plans are cheap to make, and who has so many problems
-// gains little from keeping them.
-class PlanCache {
- public:
-  // `make` makes the plan of a key that wasn't asked for before.
-  template <typename Make>
-  Result<std::shared_ptr<const ForwardPlan>> get(const PlanKey& key, const Make& make) {
-    {
-      const std::shared_lock lock(mutex_);
-      if (const auto found = plans_.find(key); found != plans_.end()) return found->second;
-    }
-    FMS_TRY(ForwardPlan made, make());
-    auto plan = std::make_shared<const ForwardPlan>(std::move(made));
-    const std::unique_lock lock(mutex_);
-    if (plans_.size() >= kCapacity) plans_.clear();
-    return plans_.try_emplace(key, std::move(plan)).first->second;
-  }
-
- private:
-  static constexpr std::size_t kCapacity = 4096;
-
-  std::shared_mutex mutex_;
-  // Guarded by mutex_.
-  std::unordered_map<PlanKey, std::shared_ptr<const ForwardPlan>, PlanKeyHash> plans_;
-};
-
-// One for the process. Never destroyed, so that threads which outlive main() may still use it.
-PlanCache& plan_cache() {
-  static PlanCache& cache = *new PlanCache;
-  return cache;
+// Plans that were made. One for the process. Never destroyed, so that threads which outlive main()
+// may still use it.
+using Plans = Remembered<PlanKey, ForwardPlan, PlanKeyHash>;
+Plans& all_plans() {
+  static Plans& all = *new Plans;
+  return all;
 }
 
 // The plan of a key, by the tile that was tuned on the device if there is one. A block table is for
@@ -111,58 +83,6 @@ Result<ForwardPlan> make_plan(const PlanKey& key, const Jit& jit, const Device& 
                    tuned_device(device.info()), tile_class(key.problem, key.room, key.access));
   if (tuned == nullptr) return chosen;
   return plan_with(key.problem, key.room, key.access, tuned->choice);
-}
-
-// For the whole process, as plan_cache() is.
-TensorMapCache& tensor_maps() {
-  static TensorMapCache& cache = *new TensorMapCache;
-  return cache;
-}
-
-constexpr int kPanel = 64;  // columns
-
-// fms::MapsOf of the template: its box being as wide as its columns are, the last panel has a map
-// of its own where it is neither the only one nor a whole one.
-struct PanelMaps {
-  TensorMap whole, last;
-  int columns = 0;
-
-  std::size_t count() const { return columns > kPanel && columns % kPanel != 0 ? 2 : 1; }
-};
-
-// Describes `array`, of `columns`, for attention_forward_sm90: (columns, rows, heads, batch),
-// `box_columns` of `box_rows` rows a copy.
-Result<TensorMap> map_of(const Device& device, DType dtype, const Array& array, int columns,
-                         int batch, int box_columns, int box_rows) {
-  const auto bytes = static_cast<std::uint64_t>(size_of(dtype));
-  const auto width = static_cast<std::uint64_t>(columns);
-  // Of one there is no step; any will do that is one.
-  const auto step = [&](std::int64_t extent, std::int64_t stride) {
-    return bytes * (extent == 1 ? width : static_cast<std::uint64_t>(stride));
-  };
-  TensorMapSpec spec{.address = reinterpret_cast<std::uintptr_t>(array.data),
-                     .dtype = dtype,
-                     .rank = 4,
-                     .swizzle = Swizzle::k128B};
-  spec.shape = {width, static_cast<std::uint64_t>(array.rows),
-                static_cast<std::uint64_t>(array.heads), static_cast<std::uint64_t>(batch)};
-  spec.stride = {bytes, step(array.rows, array.strides.row), step(array.heads, array.strides.head),
-                 step(batch, array.strides.batch)};
-  spec.box = {static_cast<std::uint32_t>(box_columns), static_cast<std::uint32_t>(box_rows), 1, 1};
-  return tensor_maps().get(device, spec);
-}
-
-Result<PanelMaps> panel_maps_of(const Device& device, DType dtype, const Array& array, int columns,
-                                int batch, int box_rows) {
-  const auto map = [&](int box_columns) {
-    return map_of(device, dtype, array, columns, batch, box_columns, box_rows);
-  };
-  FMS_TRY(const TensorMap whole, map(std::min(columns, kPanel)));
-  PanelMaps maps{.whole = whole, .last = whole, .columns = columns};
-  if (maps.count() == 2) {
-    FMS_TRY(maps.last, map(columns % kPanel));
-  }
-  return maps;
 }
 
 // Launches with `first`, what the kernel has before its options, and what all kernels have.
@@ -189,28 +109,10 @@ Result<void> launch_with(StreamView stream, const Kernel& kernel, const ForwardP
 
 Result<void> launch_sm90(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
                          const Problem& problem, const Arguments& arguments) {
-  const Device& device = *kernel.device();
-  // Packed sequences are one batch of all rows.
-  const bool packed = problem.packed;
-  const int batch = packed ? 1 : problem.batch;
-  const std::int64_t rows_q = packed ? arguments.total_q : problem.seq_q;
-  const std::int64_t rows_k = packed ? arguments.total_k : problem.seq_k;
-  const Array q{"q", arguments.q, arguments.q_strides, problem.heads, rows_q};
-  const Array k{"k", arguments.k, arguments.k_strides, problem.kv_heads, rows_k};
-  const Array v{"v", arguments.v, arguments.v_strides, problem.kv_heads, rows_k};
-  const auto maps = [&](const Array& array, int columns, int box_rows) {
-    return panel_maps_of(device, problem.dtype, array, columns, batch, box_rows);
-  };
-  FMS_TRY(const PanelMaps q_maps, maps(q, problem.head_dim, plan.query_rows));
-  // Without keys there may be no arrays to describe, and nothing is copied from them.
-  PanelMaps k_maps = q_maps, v_maps = q_maps;
-  v_maps.columns = problem.value_columns();
-  if (rows_k > 0) {
-    FMS_TRY(k_maps, maps(k, problem.head_dim, plan.key_rows));
-    FMS_TRY(v_maps, maps(v, problem.value_columns(), plan.key_rows));
-  }
-  return launch_with(stream, kernel, plan, problem, arguments, q_maps, k_maps, v_maps, arguments.o,
-                     arguments.lse, arguments.o_strides);
+  FMS_TRY(const std::shared_ptr<const Maps> maps,
+          maps_of(*kernel.device(), plan, problem, arguments));
+  return launch_with(stream, kernel, plan, problem, arguments, maps->q, maps->k, maps->v,
+                     arguments.o, arguments.lse, arguments.o_strides);
 }
 
 Result<void> launch_pointers(StreamView stream, const Kernel& kernel, const ForwardPlan& plan,
@@ -287,7 +189,7 @@ Result<void> forward(Jit& jit, const std::shared_ptr<Device>& device, StreamView
                     .tunings = tunings.id(),
                     .ordinal = tunings.id() == 0 ? 0 : device->info().ordinal};
   FMS_TRY(const std::shared_ptr<const ForwardPlan> plan,
-          plan_cache().get(key, [&] { return make_plan(key, jit, *device, tunings); }));
+          all_plans().get(key, [&] { return make_plan(key, jit, *device, tunings); }));
   FMS_TRY_VOID(check_block_table(problem, arguments, *plan));
   GetOptions how = options;
   how.stream = stream;

@@ -58,6 +58,8 @@ Result<Problem> from_manifest_entry(const ManifestEntry& entry);
 // Strides in elements; the last dimension is contiguous.
 struct Strides {
   std::int64_t batch = 0, head = 0, row = 0;
+
+  bool operator==(const Strides&) const = default;
 };
 Strides bhsd_strides(int heads, int seq, int head_dim);  // (batch, heads, seq, head_dim), packed
 

@@ -25,13 +25,14 @@ std::unexpected<Error> invalid(std::string message) {
   return fail(ErrorCode::kInvalidArgument, "can't compute attention: " + std::move(message));
 }
 
-// Whether the array and its rows start at multiples of `bytes`.
-bool starts_at_multiples(const Array& array, int batch, int element_bytes, int bytes) {
-  const auto multiple = [&](std::int64_t stride) { return stride * element_bytes % bytes == 0; };
-  return reinterpret_cast<std::uintptr_t>(array.data) % static_cast<unsigned>(bytes) == 0 &&
-         (batch == 1 || multiple(array.strides.batch)) &&
-         (array.heads == 1 || multiple(array.strides.head)) &&
-         (array.rows == 1 || multiple(array.strides.row));
+// Where the array and its rows start, in bytes, or-ed: what all of them are multiples of, this is.
+std::uint64_t starts_of(const Array& array, int batch, int element_bytes) {
+  const auto bytes = [&](std::int64_t extent, std::int64_t stride) {
+    return extent == 1 ? 0
+                       : static_cast<std::uint64_t>(stride) * static_cast<unsigned>(element_bytes);
+  };
+  return reinterpret_cast<std::uintptr_t>(array.data) | bytes(batch, array.strides.batch) |
+         bytes(array.heads, array.strides.head) | bytes(array.rows, array.strides.row);
 }
 
 // Whether the copy engine can step by the array's strides: forwards, and by less than 2^40 bytes.
@@ -46,10 +47,9 @@ bool has_bulk_strides(const Array& array, int batch, int element_bytes) {
 
 Access access_to(const Array& array, int batch, int element_bytes) {
   if (array.rows == 0) return Access::kBulk;
-  if (!starts_at_multiples(array, batch, element_bytes, 4 * element_bytes)) {
-    return Access::kElements;
-  }
-  if (!starts_at_multiples(array, batch, element_bytes, 16)) return Access::kVectors;
+  const std::uint64_t starts = starts_of(array, batch, element_bytes);
+  if (starts % (4 * static_cast<unsigned>(element_bytes)) != 0) return Access::kElements;
+  if (starts % 16 != 0) return Access::kVectors;
   return has_bulk_strides(array, batch, element_bytes) ? Access::kBulk : Access::kUnits;
 }
 
@@ -79,11 +79,19 @@ Result<void> check_output_strides(const Array& o, int batch, int columns) {
                              o.strides.batch, o.strides.head, o.strides.row, columns));
 }
 
-// What is given if the problem has it, and else not: `field` of the problem.
-Result<void> check_given(std::string_view name, bool given, std::string_view field, bool wanted) {
-  if (given == wanted) return {};
+std::unexpected<Error> refuse_given(std::string_view name, bool given, std::string_view field,
+                                    bool wanted) {
   return invalid(fmt::format("{} is {}, and the problem's {} is {}", name, given ? "given" : "null",
                              field, wanted));
+}
+
+// What is given if the problem has it, and else not: `field` of the problem.
+inline Result<void> check_given(std::string_view name, bool given, std::string_view field,
+                                bool wanted) {
+  if (given == wanted) [[likely]] {
+    return {};
+  }
+  return refuse_given(name, given, field, wanted);
 }
 
 Result<void> check_window(const Problem& problem, const Arguments& arguments) {

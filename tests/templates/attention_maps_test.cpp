@@ -107,6 +107,28 @@ TEST_F(AttentionMapsTest, ArraysAreDescribedOnce) {
   EXPECT_EQ(fake_calls("cuTensorMapEncodeTiled"), encoded);
 }
 
+TEST_F(AttentionMapsTest, ArraysThatDifferInOneThingAreDescribedAsTheyAre) {
+  const auto maps_after = [&](auto edit) {
+    Arguments given = arguments();
+    edit(given);
+    must_succeed(run(given));
+    const FakeLaunch launch = fake_launches().back();
+    return std::array{FakeTensorMap(launch.arguments[0]), FakeTensorMap(launch.arguments[1]),
+                      FakeTensorMap(launch.arguments[2])};
+  };
+  const auto base = maps_after([](Arguments&) {});
+  const auto elsewhere =
+      maps_after([](Arguments& a) { a.v = reinterpret_cast<const void*>(0x50000); });
+  EXPECT_EQ(elsewhere[1].address, base[1].address);
+  EXPECT_EQ(elsewhere[2].address, 0x50000u);
+  const auto apart = maps_after([](Arguments& a) { a.k_strides.row = 128; });
+  EXPECT_EQ(apart[0].numbers(), base[0].numbers());
+  EXPECT_EQ(apart[1].stride[0], 256u);
+  EXPECT_EQ(apart[2].stride[0], base[2].stride[0]);
+  problem_.seq_k -= 1;
+  EXPECT_EQ(maps_after([](Arguments&) {})[1].shape[1], base[1].shape[1] - 1);
+}
+
 TEST_F(AttentionMapsTest, StridesOfDimensionsOfOneDontCount) {
   problem_.batch = 1;
   problem_.seq_k = 1;
