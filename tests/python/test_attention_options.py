@@ -279,11 +279,12 @@ class TestWithPyTorch:
             assert a.equal(b) and a.stride() == b.stride()
 
     def test_the_operator_keeps_pytorchs_rules_with_options(self, fms, torch, tensors):
-        fms.attention(*tensors, layout="bhsd")
+        import flashmoe_science.torch
+
         q, k, v = tensors
         sinks, bias = torch.from_numpy(SLOPES), torch.from_numpy(rand(20, 20))
         torch.library.opcheck(
-            torch.ops.flashmoe_science.attention_forward_lse.default, (q, k, v, sinks, bias),
+            flashmoe_science.torch.attention_forward_lse, (q, k, v, sinks, bias),
             {"layout": "bhsd", "mask": "window", "window_left": 4, "softcap": 2.0})
 
     def test_gradients_of_options_are_refused(self, fms, torch, tensors):
