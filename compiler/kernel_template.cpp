@@ -185,11 +185,6 @@ bool is_includable(std::string_view name) {
   });
 }
 
-// Whether an embedded file looks like the template of that name: parsing it takes far longer.
-bool seems_to_declare(const EmbeddedFile& file, std::string_view name) {
-  return file.text.find(fmt::format("FMS_KERNEL({},", name)) != std::string_view::npos;
-}
-
 // That of an embedded file was computed when this was built: there are 180 kB of them in a
 // template.
 Digest digest_of(const SourceFile& header) {
@@ -257,8 +252,10 @@ Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse_with(
 
 Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::embedded(
     std::string_view name, std::span<const SourceFile> own, const HeaderResolver& resolver) {
+  // To look for the text first: parsing a file takes far longer.
+  const std::string declaration = fmt::format("FMS_KERNEL({},", name);
   for (const EmbeddedFile& file : embedded_files()) {
-    if (!seems_to_declare(file, name)) continue;
+    if (file.text.find(declaration) == std::string_view::npos) continue;
     FMS_TRY(auto parsed,
             parse_with(own, std::string(file.name), std::string(file.text), {}, resolver));
     if (parsed->name() == name) return parsed;

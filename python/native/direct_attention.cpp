@@ -41,27 +41,30 @@ bool is_as_its_memory(PyObject* object, const DLTensor& tensor, bool with_gradie
   return as_memory;
 }
 
-// The number of a mask, or -1 if it is none without a window.
-int mask_of(PyObject* causal) {
-  if (causal == Py_False) return 0;
-  if (causal == Py_True) return 1;
-  if (!PyUnicode_Check(causal)) return -1;
-  if (PyUnicode_CompareWithASCIIString(causal, "bottom-right") == 0) return 1;
-  return PyUnicode_CompareWithASCIIString(causal, "top-left") == 0 ? 2 : -1;
+bool read_causal(PyObject* causal, Mask& mask) {
+  if (causal != Py_False && causal != Py_True) return read_alignment(causal, mask);
+  mask = causal == Py_True ? Mask::kCausal : Mask::kFull;
+  return true;
 }
 
 // attention_direct(q, k, v, scale or None, causal, is bhsd and not bshd): see compute_directly().
 PyObject* attention_direct(PyObject*, PyObject* const* given, Py_ssize_t count) {
   if (count != 6) return none();
-  PlainCall call{.q = given[0],
-                 .k = given[1],
-                 .v = given[2],
-                 .mask = mask_of(given[4]),
-                 .is_bhsd = given[5] == Py_True};
-  return call.mask >= 0 && read_scale(given[3], call.scale) ? compute_directly(call) : none();
+  PlainCall call{.q = given[0], .k = given[1], .v = given[2], .is_bhsd = given[5] == Py_True};
+  const bool plain = read_causal(given[4], call.mask) && read_scale(given[3], call.scale);
+  return plain ? compute_directly(call) : none();
 }
 
 }  // namespace
+
+bool is_text(PyObject* object, const char* text) {
+  return PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
+}
+
+bool read_alignment(PyObject* object, Mask& mask) {
+  mask = is_text(object, "bottom-right") ? Mask::kCausal : Mask::kCausalTopLeft;
+  return mask == Mask::kCausal || is_text(object, "top-left");
+}
 
 bool read_scale(PyObject* object, float& scale) {
   scale = 0;
@@ -98,7 +101,8 @@ PyObject* compute_directly(const PlainCall& plain) {
   std::optional<Call> call;
   StreamView stream;
   try {
-    call.emplace(view(0), view(1), view(2), plain.mask, plain.is_bhsd ? "bhsd" : "bshd", "",
+    call.emplace(view(0), view(1), view(2), static_cast<int>(plain.mask),
+                 plain.is_bhsd ? "bhsd" : "bshd", "",
                  /*packed=*/false);
     if (call->is_empty() || call->problem.value_dim != 0) return none();
     out = Ref(PyObject_CallFunctionObjArgs(torch().empty_like, plain.q, nullptr));

@@ -1,8 +1,11 @@
 #pragma once
 
 #include "python/native/python_api.h"
+#include "runtime/ops/attention.h"
 
 namespace fms::python {
+
+using attention::Mask;
 
 // Attention without options, as its caller has written it.
 struct PlainCall {
@@ -10,9 +13,14 @@ struct PlainCall {
   PyObject* k = nullptr;
   PyObject* v = nullptr;
   float scale = 0;  // 0: the default
-  int mask = 0;     // as attention::Mask numbers them
+  Mask mask = Mask::kFull;
   bool is_bhsd = false;
 };
+
+bool is_text(PyObject* object, const char* text);
+
+// "bottom-right" or "top-left", as the arguments causal and mask have them; else false.
+bool read_alignment(PyObject* object, Mask& mask);
 
 // None: the default. False where it is no scale, 0 among that: the long way says so.
 bool read_scale(PyObject* object, float& scale);

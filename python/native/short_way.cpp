@@ -31,14 +31,8 @@ void dealloc(PyObject* self) {
   Py_DECREF(reinterpret_cast<PyObject*>(type));
 }
 
-bool is_text(PyObject* object, const char* text) {
-  return PyUnicode_Check(object) && PyUnicode_CompareWithASCIIString(object, text) == 0;
-}
-
 bool read_mask(PyObject* object, PlainCall& call) {
-  if (is_text(object, "none")) return true;
-  call.mask = is_text(object, "bottom-right") ? 1 : 2;
-  return call.mask == 1 || is_text(object, "top-left");
+  return is_text(object, "none") || read_alignment(object, call.mask);
 }
 
 bool read_layout(PyObject* object, PlainCall& call) {
