@@ -68,7 +68,6 @@ Result<DeviceInfo> read_info(const Driver& driver, CUdevice device, int ordinal)
   info.max_smem_per_block_bytes =
       attributes.read(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
   info.l2_bytes = attributes.read(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE);
-  info.clock_khz = attributes.read(CU_DEVICE_ATTRIBUTE_CLOCK_RATE);
   const auto what = [&] { return fmt::format("can't read what cuda:{} is", ordinal); };
   FMS_TRY_VOID(driver.check(attributes.code(), "cuDeviceGetAttribute", what));
 

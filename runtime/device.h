@@ -24,7 +24,6 @@ struct DeviceInfo {
   int max_smem_per_block_bytes = 0;  // with opt-in
   int l2_bytes = 0;
   std::int64_t memory_bytes = 0;
-  int clock_khz = 0;
   int driver_version = 0;  // 13000 for 13.0
 };
 

@@ -34,8 +34,6 @@ int attribute_of(const DeviceFacts& facts, CUdevice_attribute attribute) {
       return kReservedSmemBytes;
     case CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE:
       return facts.l2_bytes;
-    case CU_DEVICE_ATTRIBUTE_CLOCK_RATE:
-      return 1'980'000;
     default:
       return 0;
   }
