@@ -185,13 +185,6 @@ bool is_includable(std::string_view name) {
   });
 }
 
-// That of an embedded file was computed when this was built: there are 180 kB of them in a
-// template.
-Digest digest_of(const SourceFile& header) {
-  const EmbeddedFile* file = find_embedded(header.name);
-  return file != nullptr && file->text == header.text ? Digest{file->sha256} : sha256(header.text);
-}
-
 // The entry's name of an embedded file; empty if it isn't a template but a header.
 std::string embedded_kernel(const EmbeddedFile& file) {
   if (file.text.find("FMS_KERNEL") == std::string_view::npos) return {};
@@ -200,6 +193,13 @@ std::string embedded_kernel(const EmbeddedFile& file) {
 }
 
 }  // namespace
+
+// There are 180 kB of embedded files in a template.
+Digest digest_of(const SourceFile& file) {
+  const EmbeddedFile* embedded = find_embedded(file.name);
+  return embedded != nullptr && embedded->text == file.text ? Digest{embedded->sha256}
+                                                            : sha256(file.text);
+}
 
 Result<std::shared_ptr<const KernelTemplate>> KernelTemplate::parse(
     std::string file_name, std::string text, std::string_view entry,

@@ -22,6 +22,9 @@ struct SourceFile {
   bool operator==(const SourceFile&) const = default;
 };
 
+// The SHA-256 of its text; of an embedded file it was computed when this was built.
+Digest digest_of(const SourceFile& file);
+
 // Looks up the text of an include that isn't one of our embedded headers. `from` is the name of the
 // file that includes it. Nothing: not found here (a toolkit header, or one behind a false #if).
 using HeaderResolver =
