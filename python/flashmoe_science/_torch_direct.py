@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch._C._dynamo import guards as _guards
 from torch.autograd import forward_ad, profiler
 from torch.jit import _builtins
 
@@ -14,9 +15,10 @@ if not hasattr(torch.Tensor, "__dlpack_c_exchange_api__"):  # before 2.10: tvm-f
     import tvm_ffi as tvm_ffi
 
 native._set_torch(
-    torch.Tensor, torch.empty_like, torch.is_grad_enabled, torch._C._len_torch_dispatch_stack,
+    torch.Tensor, torch.empty_like, getattr(_guards, "_empty_strided_cuda", None),
+    torch.is_grad_enabled, torch._C._len_torch_dispatch_stack,
     torch._C._len_torch_function_stack, torch._C._functorch.maybe_current_level,
-    torch._C._get_tracing_state, vars(forward_ad), vars(profiler),
+    torch._C._is_tracing, vars(forward_ad), vars(profiler),
 )  # fmt: skip
 
 # direct(q, k, v, scale, causal, is_bhsd): attention without options, where nothing but the kernel

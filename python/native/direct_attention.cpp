@@ -11,6 +11,7 @@
 #include "python/native/hooks.h"
 #include "python/native/interrupt.h"
 #include "python/native/session.h"
+#include "python/native/torch_empty.h"
 #include "python/native/torch_watch.h"
 
 namespace fms::python {
@@ -105,9 +106,8 @@ PyObject* compute_directly(const PlainCall& plain) {
                  plain.is_bhsd ? "bhsd" : "bshd", "",
                  /*packed=*/false);
     if (call->is_empty() || call->problem.value_dim != 0) return none();
-    out = Ref(PyObject_CallFunctionObjArgs(torch().empty_like, plain.q, nullptr));
+    out = make_empty_like(*api, plain.q, tensors[0], tensors[3]);
     if (!out) return nullptr;
-    if (!read_tensor(*api, out.get(), tensors[3])) return none();
     call->set_output(view(0), view(3), {});
   } catch (const ffi::Error&) {
     return none();
@@ -130,7 +130,7 @@ PyObject* compute_directly(const PlainCall& plain) {
   }();
   if (done) return out.release();
   if (done.error().code != ErrorCode::kNotFound) return none();
-  // The kernel must be loaded, or compiled; Ctrl-C ends that.
+  // The kernel must be compiled; Ctrl-C ends that.
   const bool finished =
       run_interruptible([&](const CancelToken& cancel) { done = compute({.cancel = &cancel}); });
   if (!finished) return nullptr;

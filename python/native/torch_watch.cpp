@@ -23,10 +23,10 @@ bool is_zero(PyObject* count) {
   return is_int(Ref(PyObject_CallNoArgs(count)).get(), [](long value) { return value == 0; });
 }
 
-bool is_none(PyObject* state) {
-  const Ref found(PyObject_CallNoArgs(state));
+bool gives(PyObject* function, PyObject* expected) {
+  const Ref found(PyObject_CallNoArgs(function));
   if (!found) PyErr_Clear();
-  return found.get() == Py_None;
+  return found.get() == expected;
 }
 
 bool derives_forward() {
@@ -45,17 +45,17 @@ bool is_profiled() {
 // _set_torch(...): the members of Torch, in order.
 PyObject* set_torch(PyObject*, PyObject* arguments) {
   Torch given;
-  if (!PyArg_ParseTuple(arguments, "OOOOOOOO!O!", &given.tensor_type, &given.empty_like,
-                        &given.is_grad_enabled, &given.count_dispatch_modes,
-                        &given.count_function_modes, &given.functorch_level, &given.tracing_state,
-                        &PyDict_Type, &given.forward_ad_globals, &PyDict_Type,
-                        &given.profiler_globals)) {
+  if (!PyArg_ParseTuple(arguments, "OOOOOOOOO!O!", &given.tensor_type, &given.empty_like,
+                        &given.empty_strided_cuda, &given.is_grad_enabled,
+                        &given.count_dispatch_modes, &given.count_function_modes,
+                        &given.functorch_level, &given.is_tracing, &PyDict_Type,
+                        &given.forward_ad_globals, &PyDict_Type, &given.profiler_globals)) {
     return nullptr;
   }
   for (PyObject* const each :
-       {given.tensor_type, given.empty_like, given.is_grad_enabled, given.count_dispatch_modes,
-        given.count_function_modes, given.functorch_level, given.tracing_state,
-        given.forward_ad_globals, given.profiler_globals}) {
+       {given.tensor_type, given.empty_like, given.empty_strided_cuda, given.is_grad_enabled,
+        given.count_dispatch_modes, given.count_function_modes, given.functorch_level,
+        given.is_tracing, given.forward_ad_globals, given.profiler_globals}) {
     Py_INCREF(each);
   }
   torch() = given;
@@ -76,17 +76,13 @@ Torch& torch() {
 bool is_watched() {
   const Torch& t = torch();
   return t.tensor_type == nullptr || !is_zero(t.count_dispatch_modes) ||
-         !is_none(t.functorch_level) || derives_forward() || !is_none(t.tracing_state) ||
-         is_profiled();
+         !gives(t.functorch_level, Py_None) || derives_forward() ||
+         !gives(t.is_tracing, Py_False) || is_profiled();
 }
 
 bool has_function_mode() { return !is_zero(torch().count_function_modes); }
 
-bool records_gradients() {
-  const Ref enabled(PyObject_CallNoArgs(torch().is_grad_enabled));
-  if (!enabled) PyErr_Clear();
-  return enabled.get() != Py_False;
-}
+bool records_gradients() { return !gives(torch().is_grad_enabled, Py_False); }
 
 PyMethodDef torch_functions[] = {
     {"_set_torch", set_torch, METH_VARARGS, nullptr},

@@ -9,11 +9,12 @@ namespace fms::python {
 struct Torch {
   PyObject* tensor_type = nullptr;
   PyObject* empty_like = nullptr;
+  PyObject* empty_strided_cuda = nullptr;  // None in a PyTorch without it
   PyObject* is_grad_enabled = nullptr;
   PyObject* count_dispatch_modes = nullptr;
   PyObject* count_function_modes = nullptr;
   PyObject* functorch_level = nullptr;     // None where no function is transformed
-  PyObject* tracing_state = nullptr;       // None where torch.jit.trace() doesn't run
+  PyObject* is_tracing = nullptr;          // torch.jit.trace() runs
   PyObject* forward_ad_globals = nullptr;  // of torch.autograd.forward_ad: a dict
   PyObject* profiler_globals = nullptr;    // of torch.autograd.profiler: a dict
 };
