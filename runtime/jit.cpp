@@ -35,6 +35,15 @@ ManifestEntry to_manifest_entry(const Specialization& specialization) {
   return entry;
 }
 
+CancelToken cancel_of(const GetOptions& options) {
+  return options.cancel != nullptr ? *options.cancel : CancelToken();
+}
+
+Error not_loaded(const Specialization& specialization) {
+  return {ErrorCode::kNotFound,
+          fmt::format("{} isn't loaded", specialization.kernel_template().name()), ""};
+}
+
 }  // namespace
 
 std::string_view to_string(Origin origin) {
@@ -64,10 +73,12 @@ struct Jit::State {
   Result<Kernel> load_object(const KernelKey& key, const std::shared_ptr<Device>& device,
                              const Built& built);
   Result<Kernel> timed_load(const std::shared_ptr<Device>& device, const ObjectCode& object);
+  std::optional<Result<Kernel>> load_stored(const KernelKey& key,
+                                            const std::shared_ptr<Device>& device);
   Result<Kernel> load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device,
-                              const CancelToken& cancel);
+                              const GetOptions& asked);
   Result<Kernel> first_sight(const KernelKey& key, const std::shared_ptr<Device>& device,
-                             Policy policy, const CancelToken& cancel);
+                             Policy policy, const GetOptions& asked);
   void compile_behind(const KernelKey& key, const Target& target);
 
   const JitOptions options;
@@ -126,15 +137,25 @@ Result<Kernel> Jit::State::timed_load(const std::shared_ptr<Device>& device,
   return kernel;
 }
 
+// Nothing: the store doesn't have it.
+std::optional<Result<Kernel>> Jit::State::load_stored(const KernelKey& key,
+                                                      const std::shared_ptr<Device>& device) {
+  const std::optional<Built> built = builder.find(key.specialization, target_of(*device));
+  if (!built) return std::nullopt;
+  return flights.run(key, [&] { return load_object(key, device, *built); });
+}
+
 Result<Kernel> Jit::State::load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device,
-                                        const CancelToken& cancel) {
+                                        const GetOptions& asked) {
   const KernelKey dynamic{key.specialization.dynamic(), key.ordinal};
   Result<Kernel> kernel = [&]() -> Result<Kernel> {
     if (const auto hit = kernels.find(dynamic.specialization, dynamic.ordinal, false);
         hit && hit->exact) {
       return *hit->exact;
     }
-    return load(dynamic, device, cancel);
+    if (asked.effort == Effort::kCompiled) return load(dynamic, device, cancel_of(asked));
+    return load_stored(dynamic, device)
+        .value_or(std::unexpected(not_loaded(dynamic.specialization)));
   }();
   if (kernel) kernels.put_dynamic(key, *kernel);
   return kernel;
@@ -142,18 +163,19 @@ Result<Kernel> Jit::State::load_dynamic(const KernelKey& key, const std::shared_
 
 // Not seen before, or not in the variant that the policy wants.
 Result<Kernel> Jit::State::first_sight(const KernelKey& key, const std::shared_ptr<Device>& device,
-                                       Policy policy, const CancelToken& cancel) {
-  if (policy == Policy::kExact || !key.specialization.has_exact_size()) {
-    return load(key, device, cancel);
+                                       Policy policy, const GetOptions& asked) {
+  const bool only_exact = policy == Policy::kExact || !key.specialization.has_exact_size();
+  if (only_exact && asked.effort == Effort::kCompiled) {
+    return load(key, device, cancel_of(asked));
   }
-  if (policy == Policy::kAuto) {
+  if (only_exact || policy == Policy::kAuto) {
     // A warmed store has the exact variant: then there is nothing to wait for.
-    if (const auto built = builder.find(key.specialization, target_of(*device))) {
-      return flights.run(key, [&] { return load_object(key, device, *built); });
-    }
+    if (auto kernel = load_stored(key, device)) return *std::move(kernel);
   }
-  ++dynamic_served;
-  return load_dynamic(key, device, cancel);
+  if (only_exact) return std::unexpected(not_loaded(key.specialization));
+  Result<Kernel> kernel = load_dynamic(key, device, asked);
+  if (kernel) ++dynamic_served;
+  return kernel;
 }
 
 // Compiles the exact variant in the background. It is loaded by the next get(), on its caller's
@@ -207,10 +229,7 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
   // A kernel with no sizes, or a dynamic one asked for as such, has its only variant under `exact`.
   if (hit && hit->exact && !specialization.has_exact_size()) return *std::move(hit->exact);
 
-  if (!options.may_build) {
-    return fail(ErrorCode::kNotFound,
-                fmt::format("{} isn't loaded", specialization.kernel_template().name()));
-  }
+  if (options.effort == Effort::kLoaded) return std::unexpected(not_loaded(specialization));
   FMS_TRY(const bool capturing, is_capturing(*device, options.stream));
   if (capturing) {
     if (dynamic_serves) return *std::move(hit->dynamic);
@@ -225,7 +244,7 @@ Result<Kernel> Jit::get(const Specialization& specialization, const std::shared_
     const Built ready{.object = *hit->ready, .origin = Origin::kCompiled};
     return state.flights.run(key, [&] { return state.load_object(key, device, ready); });
   }
-  return state.first_sight(key, device, policy, options.cancel ? *options.cancel : CancelToken());
+  return state.first_sight(key, device, policy, options);
 }
 
 Result<void> Jit::prepare(const Specialization& specialization,
@@ -234,7 +253,9 @@ Result<void> Jit::prepare(const Specialization& specialization,
   if (recording()) record(to_manifest_entry(specialization));
   const KernelKey key{specialization, device->info().ordinal};
   FMS_TRY_VOID(state.load(key, device, cancel));
-  if (specialization.has_exact_size()) FMS_TRY_VOID(state.load_dynamic(key, device, cancel));
+  if (specialization.has_exact_size()) {
+    FMS_TRY_VOID(state.load_dynamic(key, device, {.cancel = &cancel}));
+  }
   return {};
 }
 

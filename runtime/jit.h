@@ -91,12 +91,18 @@ struct JitStats {
   double compile_ms = 0, wait_ms = 0, load_us = 0;
 };
 
+// How far get() goes for a kernel that isn't loaded.
+enum class Effort {
+  kLoaded,   // kNotFound at once: nothing is looked up, compiled or waited for
+  kStored,   // as far as the store has it, which takes milliseconds; else kNotFound
+  kCompiled  // until it is there
+};
+
 struct GetOptions {
   std::optional<Policy> policy;  // instead of the Jit's own
   StreamView stream{};  // where it will be launched: a capture there forbids building (law 9)
   bool record = true;   // false: a front door has recorded the call in its own words
-  // False: kNotFound unless it is loaded, at once: nothing is looked up, compiled or waited for.
-  bool may_build = true;
+  Effort effort = Effort::kCompiled;
   const CancelToken* cancel = nullptr;  // ends a build; null: none does. Outlives the call
 };
 

@@ -126,7 +126,7 @@ PyObject* compute_directly(const PlainCall& plain) {
   };
   Result<void> done = [&] {
     const WithoutGil unlocked;  // a CPU's kernel runs here; a full queue of a GPU is waited for
-    return compute({.may_build = false});
+    return compute({.effort = Effort::kStored});
   }();
   if (done) return out.release();
   if (done.error().code != ErrorCode::kNotFound) return none();

@@ -84,8 +84,8 @@ StreamView stream_of(DLDevice device, std::int64_t given) {
                         : nullptr};
 }
 
-// Runs work(jit, device, options) at once if its kernels are loaded; else on another thread, where
-// Ctrl-C ends their compile.
+// Runs work(jit, device, options) at once if its kernels are loaded or stored; else on another
+// thread, where Ctrl-C ends their compile.
 template <typename Work>
 void run(DLDevice which, const Work& work) {
   const auto attempt = [&](const GetOptions& options) -> Result<void> {
@@ -98,7 +98,7 @@ void run(DLDevice which, const Work& work) {
     FMS_TRY(const auto device, Session::get().device(which));
     return work(jit, device, options);
   };
-  Result<void> done = attempt({.may_build = false});
+  Result<void> done = attempt({.effort = Effort::kStored});
   if (!done && done.error().code == ErrorCode::kNotFound) {
     const PyGILState_STATE gil = PyGILState_Ensure();
     const bool finished =

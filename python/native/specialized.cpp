@@ -44,8 +44,9 @@ std::optional<Kernel> Specialized::find(DLDevice device, StreamView stream) {
     if (loaded->kernel) return loaded->kernel;
     Result<Jit> jit = Session::get().jit();
     if (!jit) return raise(jit.error()), std::nullopt;
-    Result<Kernel> kernel = jit->get(specialization_, loaded->device,
-                                     {.policy = policy_, .stream = stream, .may_build = false});
+    Result<Kernel> kernel =
+        jit->get(specialization_, loaded->device,
+                 {.policy = policy_, .stream = stream, .effort = Effort::kLoaded});
     if (kernel) return *std::move(kernel);
     if (kernel.error().code != ErrorCode::kNotFound) {
       return raise(kernel.error()), std::nullopt;
@@ -56,20 +57,26 @@ std::optional<Kernel> Specialized::find(DLDevice device, StreamView stream) {
 
 std::optional<Kernel> Specialized::build(DLDevice device, StreamView stream) {
   Loaded made{device, 0, nullptr, std::nullopt};
-  Result<Kernel> kernel = fail(ErrorCode::kInternal, "not built");
-  const auto work = [&](const CancelToken& cancel) {
-    kernel = [&]() -> Result<Kernel> {
-      FMS_TRY(Jit jit, Session::get().jit(&made.generation));
-      FMS_TRY(made.device, Session::get().device(device));
-      const GetOptions options{.policy = policy_, .stream = stream, .cancel = &cancel};
-      Result<Kernel> first = jit.get(specialization_, made.device, options);
-      if (!first || !prepared_ || !specialization_.has_exact_size()) return first;
-      // A prepared one keeps what it is given: that must not be the dynamic variant.
-      FMS_TRY_VOID(jit.prepare(specialization_, made.device, cancel));
-      return jit.get(specialization_, made.device, options);
-    }();
+  const auto get = [&](Effort effort, const CancelToken& cancel) -> Result<Kernel> {
+    FMS_TRY(Jit jit, Session::get().jit(&made.generation));
+    FMS_TRY(made.device, Session::get().device(device));
+    const GetOptions options{
+        .policy = policy_, .stream = stream, .effort = effort, .cancel = &cancel};
+    Result<Kernel> first = jit.get(specialization_, made.device, options);
+    if (!first || !prepared_ || !specialization_.has_exact_size()) return first;
+    // A prepared one keeps what it is given: that must not be the dynamic variant.
+    FMS_TRY_VOID(jit.prepare(specialization_, made.device, cancel));
+    return jit.get(specialization_, made.device, options);
   };
-  if (!run_interruptible(work)) return std::nullopt;
+  Result<Kernel> kernel = [&]() -> Result<Kernel> {
+    if (prepared_) return fail(ErrorCode::kNotFound, "isn't looked for");
+    const WithoutGil unlocked;
+    return get(Effort::kStored, CancelToken());
+  }();
+  if (!kernel && kernel.error().code == ErrorCode::kNotFound) {
+    const auto work = [&](const CancelToken& cancel) { kernel = get(Effort::kCompiled, cancel); };
+    if (!run_interruptible(work)) return std::nullopt;
+  }
   if (!kernel) return raise(kernel.error()), std::nullopt;
   if (is_final()) made.kernel = *kernel;
   remember(std::move(made));

@@ -125,6 +125,35 @@ TEST_F(JitTest, ThePolicyOfACallBeatsTheJitsOwn) {
       << "it is loaded, so auto takes it";
 }
 
+TEST_F(JitTest, ACallSaysHowFarItGoesForAKernelThatIsntLoaded) {
+  Jit jit = *Jit::create(options());
+  const auto get = [&](int size, Effort effort, Policy policy) {
+    return jit.get(sample(size), device_, {.policy = policy, .effort = effort});
+  };
+  const auto misses = [&](int size, Effort effort, Policy policy) {
+    const Result<Kernel> kernel = get(size, effort, policy);
+    return !kernel && kernel.error().code == ErrorCode::kNotFound;
+  };
+  for (const Policy policy : {Policy::kExact, Policy::kAuto, Policy::kDynamic}) {
+    EXPECT_TRUE(misses(100, Effort::kLoaded, policy));
+    EXPECT_TRUE(misses(100, Effort::kStored, policy));
+  }
+  EXPECT_EQ(compiler_->compiles, 0);
+
+  ASSERT_TRUE(jit.build(sample(100), device_->target()));
+  EXPECT_TRUE(misses(100, Effort::kLoaded, Policy::kAuto));
+  EXPECT_TRUE(misses(100, Effort::kStored, Policy::kDynamic));
+  EXPECT_TRUE(is_exact(get(100, Effort::kStored, Policy::kAuto)));
+  EXPECT_TRUE(is_exact(get(100, Effort::kLoaded, Policy::kExact)));
+
+  ASSERT_TRUE(jit.build(sample(-1), device_->target()));
+  EXPECT_TRUE(misses(200, Effort::kStored, Policy::kExact));
+  EXPECT_FALSE(is_exact(get(200, Effort::kStored, Policy::kAuto)));
+  EXPECT_FALSE(is_exact(get(100, Effort::kStored, Policy::kDynamic)));
+  EXPECT_EQ(jit.stats().dynamic_served, 2);
+  EXPECT_EQ(compiler_->compiles, 2);
+}
+
 TEST_F(JitTest, PrepareMakesEveryPolicyReady) {
   Jit jit = *Jit::create(options());
   ASSERT_TRUE(jit.prepare(sample(100), device_));
