@@ -9,6 +9,9 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
+# JAX takes three quarters of a GPU's memory else, which tests that run beside its own need.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
 
 def find_package():
     """Puts a build of the package on the path, unless one is installed. Says why it can't."""
