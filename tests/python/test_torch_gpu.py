@@ -58,6 +58,39 @@ def test_it_is_captured_after_a_warm_up(fms):
     torch.testing.assert_close(out, expected)
 
 
+def test_the_result_is_an_empty_like_of_pytorchs(fms):
+    packed = torch.randn(2, 65, 3, 4, 64, device="cuda", dtype=torch.bfloat16)
+    forms = {
+        "as it is": torch.randn(2, 4, 65, 64, device="cuda", dtype=torch.bfloat16),
+        "transposed": torch.randn(2, 65, 4, 64, device="cuda", dtype=torch.float16).transpose(1, 2),
+        "one of a packed array": packed[:, :, 0].transpose(1, 2),
+        "broadcast": packed[:1, :, 1].expand(2, -1, -1, -1).transpose(1, 2),
+        "one row": torch.randn(1, 4, 1, 64, device="cuda")[:, ::2],
+    }
+    for name, q in forms.items():
+        for _ in range(2):
+            out = fms.flash_attention_science(q, q, q)
+            like = torch.empty_like(q)
+            assert (out.shape, out.stride(), out.dtype, out.device) == (
+                like.shape, like.stride(), like.dtype, like.device), name
+        torch.cuda.synchronize()
+        del out, like
+        before = torch.cuda.memory_allocated()
+        out = fms.flash_attention_science(q, q, q)
+        assert torch.cuda.memory_allocated() - before >= out.nbytes, name
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
+def test_the_tensors_device_is_where_it_runs(fms):
+    for device in ("cuda:1", "cuda:0", "cuda:1"):  # the current one is cuda:0
+        q, k, v = (each.to(device) for each in tensors(65))
+        out = fms.flash_attention_science(q, k, v)
+        assert out.device == q.device
+        expected = torch.nn.functional.scaled_dot_product_attention(
+            q.float(), *(x.repeat_interleave(2, dim=1).float() for x in (k, v)))
+        torch.testing.assert_close(out.float(), expected, rtol=0, atol=1.6e-2)
+
+
 def test_it_works_on_the_current_stream(fms):
     q, k, v = tensors()
     expected = fms.flash_attention_science(q + 1, k, v)
