@@ -49,16 +49,17 @@ struct AttentionTile
   using Element = T;
   using SeqQ = decltype(::kSeqQ);
   using SeqK = decltype(::kSeqK);
-  static constexpr bool kMasked = kMask != Mask::kFull;
-  static constexpr bool kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft;
-  static constexpr bool kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft;
-  static constexpr bool kSoftcap = ::kSoftcap;
-  static constexpr bool kSinks = ::kSinks;
-  static constexpr bool kPacked = ::kPacked;
-  static constexpr bool kReturnLse = ::kReturnLse;
-  static constexpr int kGroup = ::kGroup;
-  static constexpr bool kVectorLoads = ::kVectorLoads;
-  static constexpr bool kBlockTable = ::kBlockTable;
+  enum : bool {
+    kMasked = kMask != Mask::kFull,
+    kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft,
+    kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft,
+    kSoftcap = ::kSoftcap,
+    kSinks = ::kSinks,
+    kPacked = ::kPacked,
+    kReturnLse = ::kReturnLse
+  };
+  enum : int { kGroup = ::kGroup };
+  enum : bool { kVectorLoads = ::kVectorLoads, kBlockTable = ::kBlockTable };
   static_assert(!kVectorLoads || (::kHeadDim % 4 == 0 && ::kValueDim % 4 == 0),
                 "a row is then a whole number of vectors");
   static_assert(!kPacked || (!SeqQ::kIsExact && !SeqK::kIsExact),

@@ -54,23 +54,31 @@ struct AttentionTile : Sm80AttentionTraits<::kHeadDim, ::kValueDim, ::kRowWarps,
                                            ::kRowTiles, ::kBlockN, ::kStages, ::kQueryRegisters> {
   using Element = T;
   using SeqK = decltype(::kSeqK);
-  static constexpr bool kMasked = kMask != Mask::kFull;
-  static constexpr bool kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft;
-  static constexpr bool kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft;
-  static constexpr bool kSoftcap = ::kSoftcap;
-  static constexpr bool kSinks = ::kSinks;
-  static constexpr bool kPacked = ::kPacked;
-  static constexpr bool kReturnLse = ::kReturnLse;
-  static constexpr int kGroup = ::kGroup;
-  static constexpr bool kPackGroup = ::kPackGroup;
-  static constexpr bool kWholeRows = !kPackGroup && kSeqQ.divides_by(kBlockM);
-  static constexpr bool kOverlap = ::kOverlap;
-  static constexpr bool kSplitKeys = ::kSplitKeys;
-  static constexpr bool kBlockTable = ::kBlockTable;
-  static constexpr int kMaxLag = ::kMaxLag;
-  // Told nothing, ptxas may spill a few bytes to have a kernel in 64, 128 or 168 registers, so that
-  // more blocks fit. Told something, it may spill where it needs nearly all 255.
-  static constexpr int kMinBlocks = kJoins ? 1 : kRowTiles == 2 && kValueDim > 96 ? 0 : 2;
+  enum : bool {
+    kMasked = kMask != Mask::kFull,
+    kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft,
+    kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft,
+    kSoftcap = ::kSoftcap,
+    kSinks = ::kSinks,
+    kPacked = ::kPacked,
+    kReturnLse = ::kReturnLse
+  };
+  enum : int { kGroup = ::kGroup };
+  enum : bool {
+    kPackGroup = ::kPackGroup,
+    kWholeRows = !kPackGroup && kSeqQ.divides_by(kBlockM),
+    kOverlap = ::kOverlap,
+    kSplitKeys = ::kSplitKeys,
+    kBlockTable = ::kBlockTable
+  };
+  enum : int {
+    kMaxLag = ::kMaxLag,
+    // Told nothing, ptxas may spill a few bytes to have a kernel in 64, 128 or 168 registers, so
+    // that more blocks fit. Told something, it may spill where it needs nearly all 255.
+    kMinBlocks = kJoins                             ? 1
+                 : kRowTiles == 2 && kValueDim > 96 ? 0
+                                                    : 2
+  };
   static_assert(!kOverlap || kStages > 1, "values of one tile are there with keys of the next");
   static_assert(!kSplitKeys || kJoins, "blocks are joined as warps are");
   static_assert(!kBlockTable || !kPackGroup, "a row of the table is for queries of one head");

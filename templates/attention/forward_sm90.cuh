@@ -80,50 +80,52 @@ namespace fms {
 struct AttentionTile
     : Sm90AttentionTraits<::kHeadDim, ::kValueDim, ::kWarpgroups, ::kBlockN, ::kStages,
                           ::kQueryStages, ::kCluster, ::kSumColumn,
-                          fms::kHasBiasMap<::Mods> ? ::kBiasStages : 0,
-                          fms::kHasSlope<::Mods> && !::kSoftcap && !fms::kHasBiasRow<::Mods>> {
+                          fms::HasBiasMap<::Mods> ? ::kBiasStages : 0,
+                          fms::HasSlope<::Mods> && !::kSoftcap && !fms::HasBiasRow<::Mods>> {
   using Element = T;
   using Mods = ::Mods;
   using SeqQ = decltype(::kSeqQ);
   using SeqK = decltype(::kSeqK);
-  static constexpr bool kMasked = kMask != Mask::kFull;
-  static constexpr bool kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft;
-  static constexpr bool kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft;
-  // Tiles of queries see more and more keys, or as the table has it.
-  static constexpr bool kUneven = (kMasked && !kWindow) || ::kBlockTable;
-  static constexpr bool kPairs = kUneven && kSchedule == Schedule::kPairs;
-  static constexpr bool kSoftcap = ::kSoftcap;
-  static constexpr bool kSinks = ::kSinks;
-  static constexpr bool kTanhApprox = ::kTanhApprox;
-  static constexpr bool kPacked = ::kPacked;
-  static constexpr bool kBlockTable = ::kBlockTable;
-  // kSlopes: the tensor cores add them, to products. What comes after a cap, or after biases, is
-  // as a function of the score.
-  static constexpr bool kHasScoreFunction =
-      fms::kHasScoreFunction<::Mods> || (fms::kHasSlope<::Mods> && !kSlopes);
-  static constexpr bool kHasScore = kHasScoreFunction || fms::kHasBiasRow<::Mods>;
-  static constexpr bool kHasBiasRow = fms::kHasBiasRow<::Mods>;
-  static constexpr bool kHasMask = fms::kHasMask<::Mods>;
-  // Tiles of queries with the same biases are computed at the same time.
-  static constexpr bool kSharesBiases = kBiasStages > 0 && !kPacked;
-  // Tiles of keys are visited from the diagonal on.
-  static constexpr bool kFromDiagonal = kSlopes && !kMasked && !kBlockTable;
-  // All tiles of queries, or of keys, are full.
-  static constexpr bool kWholeQueries = !kPacked && SeqQ::divides_by(64 * ::kWarpgroups);
-  static constexpr bool kWholeKeys = !kPacked && SeqK::divides_by(::kBlockN);
-  static constexpr bool kReturnLse = ::kReturnLse;
-  static constexpr int kGroup = ::kGroup;
-  static constexpr int kHeadsAbreast = ::kHeadsAbreast;
-  static constexpr bool kExact = SeqQ::kIsExact && SeqK::kIsExact;
-  static constexpr bool kPingPong =
-      (kExact ? ::kPingPong : ::kPingPong || ::kPingPongDynamic) && ::kWarpgroups > 1;
-  static constexpr bool kQueryRegisters = ::kQueryRegisters;
-  static constexpr int kPolynomials = ::kPolynomials;
-  static constexpr int kMaxLag = ::kMaxLag;
-  static constexpr bool kUnrolled = ::kUnrolled;
-  // hold_wait_below(). Measured with head_dim 64: a store is better only where no sizes are
-  // arguments.
-  static constexpr bool kHoldByStore = ::kHoldByStore && kExact;
+  enum : bool {
+    kMasked = kMask != Mask::kFull,
+    kWindow = kMask == Mask::kWindow || kMask == Mask::kWindowTopLeft,
+    kTopLeft = kMask == Mask::kCausalTopLeft || kMask == Mask::kWindowTopLeft,
+    // Tiles of queries see more and more keys, or as the table has it.
+    kUneven = (kMasked && !kWindow) || ::kBlockTable,
+    kPairs = kUneven && kSchedule == Schedule::kPairs,
+    kSoftcap = ::kSoftcap,
+    kSinks = ::kSinks,
+    kTanhApprox = ::kTanhApprox,
+    kPacked = ::kPacked,
+    kBlockTable = ::kBlockTable,
+    // kSlopes: the tensor cores add them, to products. What comes after a cap, or after biases, is
+    // as a function of the score.
+    kHasScoreFunction = fms::HasScoreFunction<::Mods> || (fms::HasSlope<::Mods> && !kSlopes),
+    kHasScore = kHasScoreFunction || fms::HasBiasRow<::Mods>,
+    kHasBiasRow = fms::HasBiasRow<::Mods>,
+    kHasMask = fms::HasMask<::Mods>,
+    // Tiles of queries with the same biases are computed at the same time.
+    kSharesBiases = kBiasStages > 0 && !kPacked,
+    // Tiles of keys are visited from the diagonal on.
+    kFromDiagonal = kSlopes && !kMasked && !kBlockTable,
+    // All tiles of queries, or of keys, are full.
+    kWholeQueries = !kPacked && SeqQ::divides_by(64 * ::kWarpgroups),
+    kWholeKeys = !kPacked && SeqK::divides_by(::kBlockN),
+    kReturnLse = ::kReturnLse
+  };
+  enum : int { kGroup = ::kGroup, kHeadsAbreast = ::kHeadsAbreast };
+  enum : bool {
+    kExact = SeqQ::kIsExact && SeqK::kIsExact,
+    kPingPong = (kExact ? ::kPingPong : ::kPingPong || ::kPingPongDynamic) && ::kWarpgroups > 1,
+    kQueryRegisters = ::kQueryRegisters
+  };
+  enum : int { kPolynomials = ::kPolynomials, kMaxLag = ::kMaxLag };
+  enum : bool {
+    kUnrolled = ::kUnrolled,
+    // hold_wait_below(). Measured with head_dim 64: a store is better only where no sizes are
+    // arguments.
+    kHoldByStore = ::kHoldByStore && kExact
+  };
   static_assert(::kCluster == 1 || (!kMasked && !kPacked && !kBlockTable),
                 "blocks of a cluster go through the same keys");
   static_assert(!kPacked || (!SeqQ::kIsExact && !SeqK::kIsExact),

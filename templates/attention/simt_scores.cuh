@@ -33,7 +33,7 @@ struct SimtScoreSteps {
   }
 
   __device__ float scaled(float product) const {
-    constexpr bool kNatural = kHasScore<::Mods>;
+    constexpr bool kNatural = HasScore<::Mods>;
     if constexpr (!Tile::kSoftcap) return __fmul_rn(product, kNatural ? options.scale : scale_log2);
     const float inside = __fmul_rn(product, __fdiv_rn(options.scale, options.softcap));
     return __fmul_rn(tanh_accurate(inside),
@@ -48,12 +48,12 @@ struct SimtScoreSteps {
 #pragma unroll
       for (int j = 0; j < Tile::kKeys; ++j) scores[r][j] = scaled(scores[r][j]);
     }
-    if constexpr (kHasScore<::Mods>) {
+    if constexpr (HasScore<::Mods>) {
       each_inside(scores, first_key, [&](float& score, int query, int key) {
         score = __fmul_rn(modified_score(mods, score, block.batch, block.head, query, key), kLog2E);
       });
     }
-    if constexpr (kHasMask<::Mods>) {
+    if constexpr (HasMask<::Mods>) {
       if (asks_mask) {
         each_inside(scores, first_key, [&](float& score, int query, int key) {
           if (!sees_key(mods, block.batch, block.head, query, key)) score = -infinity();

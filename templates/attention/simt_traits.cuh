@@ -16,42 +16,51 @@ namespace fms {
 // banks.
 template <int kHeadDim_, int kValueDim_, int kBlockM_, int kBlockN_, int kThreads_, int kLanes_>
 struct SimtAttentionTraits {
-  static constexpr int kHeadDim = kHeadDim_;    // of queries and keys
-  static constexpr int kValueDim = kValueDim_;  // of values and the output
-  static constexpr int kBlockM = kBlockM_;
-  static constexpr int kBlockN = kBlockN_;
-  static constexpr int kThreads = kThreads_;
-  static constexpr int kLanes = kLanes_;
+  enum : int {
+    kHeadDim = kHeadDim_,    // of queries and keys
+    kValueDim = kValueDim_,  // of values and the output
+    kBlockM = kBlockM_,
+    kBlockN = kBlockN_,
+    kThreads = kThreads_,
+    kLanes = kLanes_
+  };
   static_assert(kThreads % 32 == 0, "rows are shared inside whole warps");
   static_assert(kLanes <= 32 && (kLanes & (kLanes - 1)) == 0, "lanes reduce by butterflies");
 
-  static constexpr int kRowGroups = kThreads / kLanes;
-  static constexpr int kRows = kBlockM / kRowGroups;
-  static constexpr int kKeys = kBlockN / kLanes;
+  enum : int {
+    kRowGroups = kThreads / kLanes,
+    kRows = kBlockM / kRowGroups,
+    kKeys = kBlockN / kLanes
+  };
   static_assert(kBlockM % kRowGroups == 0 && kRows > 0, "each group has the same number of rows");
   static_assert(kBlockN % kLanes == 0 && kKeys > 0, "each lane has the same number of keys");
   static_assert(kBlockN % 4 == 0, "the output product takes four keys a step");
 
   // Output columns of one lane: kChunks runs of kWidth neighbours.
-  static constexpr int kWidth =
-      kValueDim % (4 * kLanes) == 0 ? 4 : (kValueDim % (2 * kLanes) == 0 ? 2 : 1);
-  static constexpr int kChunks = (kValueDim + kWidth * kLanes - 1) / (kWidth * kLanes);
-  static constexpr int kColumns = kChunks * kWidth;
+  enum : int {
+    kWidth = kValueDim % (4 * kLanes) == 0 ? 4 : (kValueDim % (2 * kLanes) == 0 ? 2 : 1),
+    kChunks = (kValueDim + kWidth * kLanes - 1) / (kWidth * kLanes),
+    kColumns = kChunks * kWidth
+  };
 
   __host__ __device__ static constexpr int odd_units(int floats) {
     return (floats + 3) / 4 % 2 == 0 ? (floats + 3) / 4 * 4 + 4 : (floats + 3) / 4 * 4;
   }
-  static constexpr int kDimSteps = (kHeadDim + 3) / 4;  // of the score product
-  static constexpr int kDimStride = odd_units(kHeadDim);
-  static constexpr int kValueStride = (kColumns * kLanes + 3) / 4 * 4;
-  static constexpr int kWeightStride = odd_units(kBlockN);
+  enum : int {
+    kDimSteps = (kHeadDim + 3) / 4,  // of the score product
+    kDimStride = odd_units(kHeadDim),
+    kValueStride = (kColumns * kLanes + 3) / 4 * 4,
+    kWeightStride = odd_units(kBlockN)
+  };
 
   // Shared memory, in floats: queries, keys, values, weights.
-  static constexpr int kKeysAt = kBlockM * kDimStride;
-  static constexpr int kValuesAt = kKeysAt + kBlockN * kDimStride;
-  static constexpr int kWeightsAt = kValuesAt + kBlockN * kValueStride;
-  static constexpr int kSmemFloats = kWeightsAt + kBlockM * kWeightStride;
-  static constexpr int kSmemBytes = kSmemFloats * 4;
+  enum : int {
+    kKeysAt = kBlockM * kDimStride,
+    kValuesAt = kKeysAt + kBlockN * kDimStride,
+    kWeightsAt = kValuesAt + kBlockN * kValueStride,
+    kSmemFloats = kWeightsAt + kBlockM * kWeightStride,
+    kSmemBytes = kSmemFloats * 4
+  };
 };
 
 }  // namespace fms

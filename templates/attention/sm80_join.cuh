@@ -17,7 +17,7 @@ namespace fms {
 // A warp joins 32 columns, as many as are stored together.
 template <typename Tile>
 struct Sm80Join {
-  static constexpr int kColumns = 32, kFloats = kColumns / 2;
+  enum : int { kColumns = 32, kFloats = kColumns / 2 };
 
   unsigned shared;  // parts of the warps, and then the block's
   SoftmaxRows rows;

@@ -20,7 +20,7 @@ struct Sm80Ring {
   unsigned shared;         // of stage 0
   unsigned stage = kLast;  // in bytes: of the tile that was taken last
 
-  static constexpr unsigned kLast = (Tile::kStages - 1) * Tile::kStageBytes;
+  enum : unsigned { kLast = (Tile::kStages - 1) * Tile::kStageBytes };
 
   __device__ __forceinline__ void copy_keys(int visit, unsigned stage_at) const {
     if (visit < tiles.count) {

@@ -97,7 +97,7 @@ struct Sm80Rows {
   __device__ __forceinline__ void score(int visit, unsigned stage) {
     multiply_keys(fragments, queries, keys + stage);
     const int first_key = tiles.first_key(visit);
-    const bool hides = tiles.is_partial(first_key) || (kHasMask<::Mods> && tiles.asks_mask(visit));
+    const bool hides = tiles.is_partial(first_key) || (HasMask<::Mods> && tiles.asks_mask(visit));
 #pragma unroll
     for (int tile = 0; tile < Tile::kRowTiles; ++tile) {
       steps.apply(fragments.scores[tile], row + 16 * tile, first_key + key, hides);

@@ -15,7 +15,7 @@ struct Sm80ScoreSteps {
   using Scores = float (&)[Tile::kWarpKeys / 2];
   // With a cap or a function of the user's, scores come out in units of log2. Else they stay
   // products, which scale_log2 takes there when they are weighed.
-  static constexpr bool kChanges = Tile::kSoftcap || kHasScore<::Mods>;
+  enum : bool { kChanges = Tile::kSoftcap || HasScore<::Mods> };
 
   const Sm80Work<Tile>& work;
   const AttentionOptions& options;

@@ -186,7 +186,7 @@ struct AttentionScores {
                         score = __fadd_rn(score, number_in(mods.bias_row(batch, head, query), key));
                       }
                     }
-                    if constexpr (fms::kHasSlope<typename Tile::Mods>) {
+                    if constexpr (fms::HasSlope<typename Tile::Mods>) {
                       score = sloped_score(mods, score, batch, head, query, key);
                     } else if constexpr (Tile::kHasScoreFunction) {
                       score = mods.score(score, batch, head, query, key);

@@ -11,12 +11,14 @@ namespace fms {
 // address in a tile at a constant distance from one register.
 template <int kColumns_>
 struct PaddedRows {
-  static constexpr int kColumns = kColumns_;
+  enum : int { kColumns = kColumns_ };
   static_assert(kColumns % 8 == 0, "rows are whole units of 16 bytes");
   // Products take 16 columns at a time: an odd half is there too.
-  static constexpr int kSteps = (kColumns + 15) / 16;
-  static constexpr int kUnits = 2 * kSteps;
-  static constexpr int kPitch = 16 * (kUnits + 1);  // bytes from row to row
+  enum : int {
+    kSteps = (kColumns + 15) / 16,
+    kUnits = 2 * kSteps,
+    kPitch = 16 * (kUnits + 1)  // bytes from row to row
+  };
 
   // Starts to copy kRows rows to shared memory at `to`; those that aren't below `rows` become
   // zeros. Eight neighbours of the kThreads of a block, of which this is `thread`, copy 128 bytes

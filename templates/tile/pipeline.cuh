@@ -31,7 +31,7 @@ struct PipelinePosition {
 // buffer is empty when it is released in every block.
 template <int kStages, int kCluster = 1>
 struct Pipeline {
-  static constexpr int kBytes = 16 * kStages;
+  enum : int { kBytes = 16 * kStages };
   using Position = PipelinePosition<kStages>;
 
   unsigned barriers;  // shared address
