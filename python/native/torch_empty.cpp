@@ -63,11 +63,13 @@ Ref arguments_for(PyObject* like, const Form& form) {
 Ref make_of_form(PyObject* like, const Form& form) {
   static Request& last = *new Request;  // loops have one form
   if (!last.arguments || last.form != form) {
-    Ref arguments = arguments_for(like, form);
-    if (!arguments) return {};
-    last = {form, std::move(arguments)};
+    Ref made = arguments_for(like, form);
+    if (!made) return {};
+    last = {form, std::move(made)};
   }
-  return Ref(PyObject_CallObject(torch().empty_strided_cuda, last.arguments.get()));
+  // The call may let other threads run, which may ask for another form.
+  const Ref arguments = Ref::borrow(last.arguments.get());
+  return Ref(PyObject_CallObject(torch().empty_strided_cuda, arguments.get()));
 }
 
 bool read(const DLPackExchangeAPI& api, const Ref& tensor, DLTensor& seen) {

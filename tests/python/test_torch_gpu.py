@@ -1,5 +1,6 @@
 """PyTorch's operators and module on a real GPU."""
 
+import concurrent.futures
 import importlib
 
 import attention_reference
@@ -78,6 +79,15 @@ def test_the_result_is_an_empty_like_of_pytorchs(fms):
         before = torch.cuda.memory_allocated()
         out = fms.flash_attention_science(q, q, q)
         assert torch.cuda.memory_allocated() - before >= out.nbytes, name
+
+
+def test_threads_get_results_of_their_own_form(fms):
+    def attend(seq):
+        q = torch.randn(2, 4, seq, 64, device="cuda", dtype=torch.bfloat16)
+        return all(fms.flash_attention_science(q, q, q).shape == q.shape for _ in range(500))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(attend, (1, 2, 65, 130)))
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one GPU")
