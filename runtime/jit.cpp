@@ -68,6 +68,7 @@ struct Jit::State {
     return options.target && options.target->kind == own.kind ? *options.target : own;
   }
 
+  std::optional<Kernel> loaded(const KernelKey& key);
   Result<Kernel> load(const KernelKey& key, const std::shared_ptr<Device>& device,
                       const CancelToken& cancel);
   Result<Kernel> load_object(const KernelKey& key, const std::shared_ptr<Device>& device,
@@ -94,13 +95,17 @@ struct Jit::State {
   BackgroundQueue background;  // last: its thread uses all the others
 };
 
+// The very variant that `key` names, if it is loaded.
+std::optional<Kernel> Jit::State::loaded(const KernelKey& key) {
+  const auto hit = kernels.find(key.specialization, key.ordinal, false);
+  return hit ? hit->exact : std::nullopt;
+}
+
 // Loads the very variant that `key` names, once however many threads ask.
 Result<Kernel> Jit::State::load(const KernelKey& key, const std::shared_ptr<Device>& device,
                                 const CancelToken& cancel) {
   const auto work = [&]() -> Result<Kernel> {
-    if (const auto hit = kernels.find(key.specialization, key.ordinal, false); hit && hit->exact) {
-      return *hit->exact;  // loaded since the caller looked
-    }
+    if (auto kernel = loaded(key)) return *std::move(kernel);  // since the caller looked
     FMS_TRY(const Built built, builder.build(key.specialization, target_of(*device), cancel));
     return load_object(key, device, built);
   };
@@ -142,17 +147,17 @@ std::optional<Result<Kernel>> Jit::State::load_stored(const KernelKey& key,
                                                       const std::shared_ptr<Device>& device) {
   const std::optional<Built> built = builder.find(key.specialization, target_of(*device));
   if (!built) return std::nullopt;
-  return flights.run(key, [&] { return load_object(key, device, *built); });
+  return flights.run(key, [&]() -> Result<Kernel> {
+    if (auto kernel = loaded(key)) return *std::move(kernel);  // since the caller looked
+    return load_object(key, device, *built);
+  });
 }
 
 Result<Kernel> Jit::State::load_dynamic(const KernelKey& key, const std::shared_ptr<Device>& device,
                                         const GetOptions& asked) {
   const KernelKey dynamic{key.specialization.dynamic(), key.ordinal};
   Result<Kernel> kernel = [&]() -> Result<Kernel> {
-    if (const auto hit = kernels.find(dynamic.specialization, dynamic.ordinal, false);
-        hit && hit->exact) {
-      return *hit->exact;
-    }
+    if (auto found = loaded(dynamic)) return *std::move(found);
     if (asked.effort == Effort::kCompiled) return load(dynamic, device, cancel_of(asked));
     return load_stored(dynamic, device)
         .value_or(std::unexpected(not_loaded(dynamic.specialization)));

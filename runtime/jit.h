@@ -94,7 +94,8 @@ struct JitStats {
 // How far get() goes for a kernel that isn't loaded.
 enum class Effort {
   kLoaded,   // kNotFound at once: nothing is looked up, compiled or waited for
-  kStored,   // as far as the store has it, which takes milliseconds; else kNotFound
+  kStored,   // as far as the store has it, which takes milliseconds; else kNotFound. What the
+             // driver refuses of that is compiled again
   kCompiled  // until it is there
 };
 

@@ -68,11 +68,11 @@ std::optional<Kernel> Specialized::build(DLDevice device, StreamView stream) {
     FMS_TRY_VOID(jit.prepare(specialization_, made.device, cancel));
     return jit.get(specialization_, made.device, options);
   };
-  Result<Kernel> kernel = [&]() -> Result<Kernel> {
-    if (prepared_) return fail(ErrorCode::kNotFound, "isn't looked for");
+  Result<Kernel> kernel = fail(ErrorCode::kNotFound, "not looked for");
+  if (!prepared_) {
     const WithoutGil unlocked;
-    return get(Effort::kStored, CancelToken());
-  }();
+    kernel = get(Effort::kStored, CancelToken());
+  }
   if (!kernel && kernel.error().code == ErrorCode::kNotFound) {
     const auto work = [&](const CancelToken& cancel) { kernel = get(Effort::kCompiled, cancel); };
     if (!run_interruptible(work)) return std::nullopt;

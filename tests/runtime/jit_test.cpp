@@ -249,6 +249,18 @@ TEST_F(JitTest, ThreadsThatAskForOneKernelLoadItOnce) {
   EXPECT_EQ(fake_calls("cuLibraryLoadData"), 1);
 }
 
+TEST_F(JitTest, ThreadsThatFindOneKernelInTheStoreLoadItOnce) {
+  Jit jit = *Jit::create(options());
+  ASSERT_TRUE(jit.build(sample(100), device_->target()));
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 16; ++i) {
+    threads.emplace_back(
+        [&] { EXPECT_TRUE(is_exact(jit.get(sample(100), device_, {.effort = Effort::kStored}))); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(fake_calls("cuLibraryLoadData"), 1);
+}
+
 TEST_F(JitTest, ThreadsThatAskForManySizesUnderAutoAllGetKernels) {
   Jit jit = *Jit::create(options());
   std::vector<std::thread> threads;
